@@ -1,0 +1,62 @@
+# Needs git, make and Python 3.11 or later; everything else is installed into .venv from locked files.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.installed
+LOCKS  := requirements/development.lock requirements/bikeshare.lock
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
+PYTEST ?= $(BIN)/python -m pytest
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo check format test unit bench lock clean distclean
+
+help: ## show the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(STAMP) ## install everything into .venv, from the lock files (again only when they change)
+
+$(STAMP): $(LOCKS)
+	@$(PYTHON) -c 'import sys; sys.exit("modelmend needs Python 3.11 or later, this is " + sys.version.split()[0] if sys.version_info < (3, 11) else 0)'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "installing the locked packages into $(VENV) (about 800 MB, once) ..."
+	@$(PIP) install --quiet --require-hashes --only-binary :all: -r requirements/development.lock
+	@$(PIP) install --quiet --require-hashes --only-binary :all: --no-deps -r requirements/bikeshare.lock
+	@$(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+	@echo "installed; the extra 'detect' is left out (evidently is 1 GB): $(BIN)/pip install -e '.[detect]'"
+
+demo: setup ## run the story on real data: drift, degradation, retraining, refusals (under 3 minutes)
+	@$(BIN)/python -m examples.demo
+
+check: setup ## ruff, mypy --strict, import-linter
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy --strict controller
+	$(BIN)/lint-imports
+
+format: setup ## put the code into the one format, apply safe fixes
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+test: setup ## all tests, the fast ones first
+	$(PYTEST) tests/unit
+	$(PYTEST) tests --ignore=tests/unit --ignore=tests/bench
+
+unit: setup ## the unit tests alone
+	$(PYTEST) tests/unit
+
+bench: setup ## measure intake, deciding, memory and start on this machine
+	@$(BIN)/python -m tests.bench
+
+lock: setup ## renew the lock files from pyproject.toml
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate --extra dev --extra demo --extra postgres \
+	  pyproject.toml requirements/build.in --output-file requirements/development.lock
+	@echo "renewed; 'make setup' installs what changed"
+
+clean: ## remove caches and what runs have left behind
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .modelmend .demo build dist
+	find . -path ./$(VENV) -prune -o -type d -name __pycache__ -print0 | xargs -0 rm -rf
+
+distclean: clean ## clean, and remove .venv too
+	rm -rf $(VENV)

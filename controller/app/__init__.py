@@ -1,0 +1,256 @@
+"""The composition root: settings become the running parts, in one process.
+
+Start: database, leadership, policies, engine, outbox, then the door. Stop is the other way
+round: the door closes and requests in flight are answered, what was taken in is on disk,
+the engine ends its round, and the stop is noted as a clean one.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+from datetime import UTC, datetime
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from a2wsgi import WSGIMiddleware
+
+from controller import __version__, logs
+from controller.app.chores import Chores
+from controller.app.documents import Reloader
+from controller.engine.loop import Engine
+from controller.engine.rules import Rules
+from controller.errors import ConfigError, TemporaryError
+from controller.events.types import EventTypes
+from controller.metrics import Metrics
+from controller.outbox import Outbox
+from controller.policy import Installation, PolicySet
+from controller.receiver import BoundedHttp, Limits, Receiver
+from controller.settings import Sender, Settings
+from controller.store import acts, policy_sets
+from controller.store.database import Database
+from controller.store.intake import Intake
+from controller.store.leader import Leadership
+from controller.tokens import Tokens
+from controller.web import Parts, create_app
+
+ACT_SECONDS = 10.0
+"""How long a person's act may wait for the engine before the answer is 503."""
+WEB_THREADS = 8
+DRAIN_SECONDS = 10
+_UNSAID = Sender()
+
+log = logging.getLogger(__name__)
+
+
+class App:
+    """modelmend, running: `start`, `address`, `stop`."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self._started_at = datetime.now(UTC)
+        self.metrics = Metrics(version=__version__, sources=settings.senders, receivers=settings.receivers)
+        self._types = EventTypes(settings.event_types)
+        self._tokens = Tokens(settings.tokens) if settings.tokens else None
+        self.db = Database(settings.database_url)
+        self.leadership = Leadership.take(self.db)
+        self.intake = Intake(self.db, stateful=self._stateful, on_new=self._on_new)
+        kinds = {name: receiver.kind for name, receiver in settings.receivers.items()}
+        self.outbox = Outbox(self.db, settings.receivers, metrics=self.metrics)
+        self.engine = Engine(
+            self.leadership,
+            Rules(PolicySet(), settings.fleet, settings.senders, kinds),
+            metrics=self.metrics,
+            workers=settings.workers,
+            on_decided=self.intake.decided,
+            on_saved=self.outbox.wake,
+        )
+        self._chores = Chores(self.leadership, settings, self.metrics)
+        self._socket: socket.socket | None = None
+        self._server: uvicorn.Server | None = None
+        self._thread: threading.Thread | None = None
+
+    def _stateful(self, source: str) -> bool:
+        return self.settings.senders.get(source, _UNSAID).stateful
+
+    def _on_new(self) -> None:
+        self.engine.wake()
+
+    def start(self) -> None:
+        """Open the door; returns when requests are answered.
+
+        :raises ConfigError: bad documents where none was ever in force, or an address that is taken.
+        """
+        with self.db.read() as conn:
+            current = policy_sets.current(conn)
+            before = policy_sets.documents(conn, current) if current else []
+        settings = self.settings
+        installation = Installation.of(
+            self._types,
+            settings.receivers,
+            commands=self.db.sqlite,
+            events_kept=settings.retention.events,
+            decisions_kept=settings.retention.decisions,
+        )
+        self._reloader = Reloader(
+            settings.policies,
+            installation,
+            settings.reload_every.total_seconds(),
+            self.engine.adopt,
+            self.metrics,
+            before,
+        )
+        self._reloader.first(insist=current is None)
+        self._socket = _bound(settings.host, settings.port)
+        self.intake.start()
+        self.metrics.backlog.set_function(self.intake.backlog)
+        self.metrics.leader.set(1)
+        self.engine.start()
+        self.outbox.start()
+        self._chores.start()
+        self._reloader.start()
+        self._serve(self._socket)
+
+    def _serve(self, sock: socket.socket) -> None:
+        config = uvicorn.Config(
+            self._asgi(),
+            http=BoundedHttp,
+            log_config=None,
+            access_log=False,
+            server_header=False,
+            lifespan="off",
+            backlog=2048,
+            timeout_graceful_shutdown=DRAIN_SECONDS,
+            ws="none",
+        )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [sock]}, name="receiver", daemon=True
+        )
+        self._thread.start()
+        while not self._server.started and self._thread.is_alive():
+            time.sleep(0.005)
+        log.info("modelmend %s listens on %s, store %s", __version__, self.address, self.db.name)
+
+    def _asgi(self) -> Receiver:
+        settings = self.settings
+        flask = create_app(
+            Parts(
+                db=self.db,
+                submit_act=self.submit_act,
+                metrics=self.metrics,
+                clock=lambda: datetime.now(UTC),
+                status=self._status,
+                tokens=self._tokens,
+                insecure=settings.insecure,
+            )
+        )
+        return Receiver(
+            intake=self.intake,
+            types=self._types,
+            senders=settings.senders,
+            model_pattern=settings.model_pattern,
+            tokens=self._tokens,
+            metrics=self.metrics,
+            now=lambda: datetime.now(UTC),
+            ready=self.not_ready,
+            limits=Limits(max_body=settings.max_body, max_batch=settings.max_batch, backlog=settings.backlog),
+            mounted=WSGIMiddleware(flask, workers=WEB_THREADS),  # type: ignore[arg-type]
+        )
+
+    @property
+    def address(self) -> str:
+        """The URL to post to."""
+        assert self._socket is not None
+        host, port = self._socket.getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def not_ready(self) -> str:
+        """Why it cannot do its work now; '' where it can."""
+        if self.engine.failure is not None:
+            return str(self.engine.failure)
+        if not self.engine.alive:
+            return "the engine is not running"
+        return self.engine.trouble
+
+    def submit_act(self, kind: str, scope: str, ref: str, body: dict[str, Any], who: str, why: str) -> dict[str, Any]:
+        """Store a person's act and wait until the engine has used it.
+
+        :raises TemporaryError: it is stored, but was not used in time.
+        """
+        act_id = acts.add_act(self.db, kind, scope, ref, body, who, why)
+        self.engine.wake()
+        deadline = time.monotonic() + ACT_SECONDS
+        pause = 0.002
+        while time.monotonic() < deadline:
+            outcome = acts.outcome(self.db, act_id)
+            if outcome is not None:
+                return outcome
+            time.sleep(pause)
+            pause = min(2 * pause, 0.1)
+        raise TemporaryError(f"act {act_id} is stored and will be carried out; it was not within {ACT_SECONDS:.0f} s")
+
+    def _status(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "pid": os.getpid(),
+            "startedAt": self._started_at.isoformat().replace("+00:00", "Z"),
+            "ready": not self.not_ready(),
+        }
+
+    def stop(self, grace: float = 10.0) -> None:
+        """Answer what is in flight, end actions within `grace` seconds, note a clean stop."""
+        self._reloader.stop()
+        if self._server is not None and self._thread is not None:
+            self._server.should_exit = True
+            self._thread.join()
+        self.intake.stop()
+        self._chores.stop()
+        self.engine.stop(grace)
+        self.outbox.stop()
+        self.leadership.stop()
+        self.db.close()
+        log.info("modelmend has stopped")
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        sock.bind((host.strip("[]"), port))
+    except OSError as error:
+        sock.close()
+        raise ConfigError((f"listen: cannot listen on {host}:{port}: {error.strerror}",)) from error
+    return sock
+
+
+def run(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; returns the exit code.
+
+    :raises ConfigError: from the settings, documents, database or address.
+    """
+    logs.configure(settings.log_level, settings.log_format)
+    told = threading.Event()
+
+    def tell(_signal: int, _frame: FrameType | None) -> None:
+        told.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, tell)
+    app = App(settings)
+    try:
+        app.start()
+    except BaseException:
+        app.leadership.stop()
+        app.db.close()
+        raise
+    while not told.wait(1.0):
+        pass
+    app.stop()
+    return 0

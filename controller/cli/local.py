@@ -1,0 +1,125 @@
+"""Commands that need no server: serve itself, check, token, version."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+from controller import __version__
+from controller.cli.server import as_json, note, print_json
+from controller.cli.tables import safe, since, table, text
+from controller.errors import ConfigError
+
+_DEFAULT_TOKENS = ".modelmend/tokens"
+_SETTINGS = ("listen", "data", "database", "policies", "tokens", "insecure", "log_level", "log_format")
+
+
+def version(arguments: argparse.Namespace) -> int:
+    """`modelmend version`."""
+    print(f"modelmend {__version__}")
+    return 0
+
+
+def serve(arguments: argparse.Namespace) -> int:
+    """`modelmend serve`: returns when it was told to stop and has done so."""
+    from controller.settings import Settings
+
+    flags = {name: getattr(arguments, name) for name in _SETTINGS}
+    settings = Settings.load(_path(arguments.config), flags, os.environ)
+    from controller.app import run
+
+    return run(settings) or 0
+
+
+def check(arguments: argparse.Namespace) -> int:
+    """`modelmend check`: every problem of the files, 2 where there is one."""
+    from controller.events.types import EventTypes
+    from controller.policy import Installation, build_set, read_documents
+    from controller.settings import Settings
+
+    settings = Settings.load(_path(arguments.config), {}, os.environ)
+    installation = Installation.of(
+        EventTypes(settings.event_types),
+        settings.receivers,
+        commands=settings.database_url.startswith("sqlite"),
+        events_kept=settings.retention.events,
+        decisions_kept=settings.retention.decisions,
+    )
+    documents, faults = read_documents(map(Path, arguments.paths))
+    found, problems = build_set(documents, installation, faults)
+    if as_json(arguments):
+        print_json({"ok": not problems, "problems": list(map(str, problems))})
+    else:
+        for problem in problems:
+            note(str(problem))
+        if not problems:
+            print(f"good: {len(found.policies)} policies, {len(found.models)} models")
+    return 2 if problems else 0
+
+
+def token(arguments: argparse.Namespace) -> int:
+    """`modelmend token new` and `modelmend token list`."""
+    file = Path(arguments.tokens or os.environ.get("MODELMEND_TOKENS") or _DEFAULT_TOKENS)
+    return _new_token(arguments, file) if arguments.part == "new" else _list_tokens(arguments, file)
+
+
+def _new_token(arguments: argparse.Namespace, file: Path) -> int:
+    from controller.tokens import create_token
+
+    try:
+        expires = None if arguments.expires is None else _moment(arguments.expires)
+        secret = create_token(file, arguments.name, arguments.role, expires=expires)
+    except ValueError as error:
+        raise ConfigError((f"token new: {error}",)) from error
+    except OSError as error:
+        raise ConfigError((f"{file}: want a file that can be written, got: {error.strerror}",)) from error
+    if as_json(arguments):
+        print_json({"name": arguments.name, "roles": arguments.role, "token": secret, "file": str(file)})
+    else:
+        note(f"added {arguments.name} ({', '.join(arguments.role)}) to {file}; the token is shown this once:")
+        print(secret)
+    return 0
+
+
+def _list_tokens(arguments: argparse.Namespace, file: Path) -> int:
+    from controller.tokens import load_tokens
+
+    now = datetime.now(UTC)
+    rows = [
+        {
+            "name": kept.name,
+            "roles": sorted(kept.roles),
+            "expires": kept.expires.isoformat() if kept.expires else None,
+            "valid": kept.expires is None or now < kept.expires,
+        }
+        for kept in load_tokens(file)
+    ]
+    if as_json(arguments):
+        print_json({"items": rows, "next": None})
+    elif rows:
+        columns = (
+            ("NAME", text("name")),
+            ("ROLES", text("roles")),
+            ("EXPIRES", since("expires")),
+            ("VALID", text("valid")),
+        )
+        print(table(columns, rows, now))
+    else:
+        note(f"no tokens in {safe(str(file))}")
+    return 0
+
+
+def _moment(given: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(given)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise ValueError(f"--expires: want an RFC 3339 time with an offset, got {given!r}")
+    return moment
+
+
+def _path(file: str | None) -> Path | None:
+    return None if file is None else Path(file)

@@ -1,0 +1,2 @@
+"""The engine: uses inputs, decides, reconciles. The only orchestration."""
+

@@ -1,0 +1,148 @@
+"""Using a person's act: pause, resume, silence, cancel, end a condition, replay what was quarantined.
+
+The API stores an act and waits; here it takes effect, numbered like every other input, and
+its outcome is written beside it. A refusal is an outcome with `ok: false` and why.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import func, insert, select, update
+
+from controller import schema
+from controller.decision import Reason
+from controller.engine.moving import give
+from controller.engine.rules import Rules
+from controller.engine.using import use
+from controller.events.condition import Condition, ended_by_person
+from controller.remediation import Cancel
+from controller.store import questions, remediations
+from controller.store.acts import Act, used
+from controller.store.leader import Turn
+from controller.store.ledger import Ledger
+from controller.store.undecided import one
+
+
+def carry_out(turn: Turn, rules: Rules, act: Act) -> dict[str, Any]:
+    """Have one act take effect; returns its outcome, `{"ok": …}`."""
+    input_seq = turn.input("act", str(act.id))
+    outcome = _KINDS[act.kind](turn, rules, act, input_seq)
+    used(turn, act.id, input_seq, outcome)
+    return outcome
+
+
+def _no(why: str) -> dict[str, Any]:
+    return {"ok": False, "error": why}
+
+
+def _split(act: Act) -> tuple[str, str]:
+    """Namespace and name of what is paused or resumed; '' where the scope has none."""
+    if act.scope == "all":
+        return "", ""
+    if act.scope == "namespace":
+        return act.ref, ""
+    namespace, _, name = act.ref.partition("/")
+    return namespace, name
+
+
+def _pause(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any]:
+    namespace, name = _split(act)
+    until = datetime.fromisoformat(act.body["until"]) if act.body.get("until") else None
+    id_ = f"p-{act.id}"
+    row = {"id": id_, "scope": act.scope, "namespace": namespace, "name": name, "since": turn.now, "until": until}
+    turn.conn.execute(insert(schema.pauses).values(**row, who=act.who, why=act.why))
+    return {"ok": True, "id": id_}
+
+
+def _resume(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any]:
+    p = schema.pauses.c
+    namespace, name = _split(act)
+    both = act.body.get("policy") is not None and act.body.get("model") is not None
+    lifted = 0
+    if not both:  # a policy and a model together name a breaker, not a pause
+        mine = (p.scope == act.scope, p.namespace == namespace, p.name == name, p.lifted_at.is_(None))
+        lifted = turn.conn.execute(update(schema.pauses).where(*mine).values(lifted_at=turn.now)).rowcount
+    questions.ask_lifted(turn, (Reason.PAUSED, Reason.BREAKER_OPEN))
+    remediations.look_again(turn, remediations.waiting_to_start(turn.conn), turn.now)
+    return {"ok": True, "lifted": lifted}
+
+
+def _silence(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any]:
+    starts = datetime.fromisoformat(act.body["starts_at"]) if act.body.get("starts_at") else turn.now
+    ends = datetime.fromisoformat(act.body["ends_at"])
+    id_ = f"s-{act.id}"
+    row = {"id": id_, "matchers": act.body["matchers"], "starts_at": starts, "ends_at": ends}
+    turn.conn.execute(insert(schema.silences).values(**row, who=act.who, why=act.why))
+    return {"ok": True, "id": id_}
+
+
+def _expire(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any]:
+    s = schema.silences.c
+    mine = (s.id == act.ref, s.ended_early_at.is_(None), s.ends_at > turn.now)
+    if not turn.conn.execute(update(schema.silences).where(*mine).values(ended_early_at=turn.now)).rowcount:
+        return _no(f"silence {act.ref} is not in force")
+    questions.ask_lifted(turn, (Reason.SILENCED,))
+    remediations.look_again(turn, remediations.waiting_to_start(turn.conn), turn.now)
+    return {"ok": True, "id": act.ref}
+
+
+def _cancel(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any]:
+    remediation = remediations.read(turn.conn, act.ref)
+    if remediation is None:
+        return _no(f"no remediation {act.ref}")
+    if remediation.phase.terminal:
+        return _no(f"remediation {act.ref} is {remediation.phase} already")
+    transition = give(turn, rules, remediation, Cancel(act.who, act.why), input_seq)
+    phase = transition.remediation.phase if transition else remediation.phase
+    return {"ok": True, "id": act.ref, "phase": str(phase)}
+
+
+def _end_condition(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any]:
+    c = schema.conditions.c
+    columns = [c[name] for name in Condition.__dataclass_fields__]
+    row = turn.conn.execute(select(*columns).where(c.id == act.ref, c.kind != "moment")).one_or_none()
+    if row is None:
+        return _no(f"no condition {act.ref}")
+    condition = Condition(*row)
+    ended = ended_by_person(condition, act.who, turn.now)
+    if ended is None:
+        return _no(f"condition {act.ref} is over already")
+    ledger = Ledger(turn)
+    key = (condition.namespace, condition.name)
+    ledger.load([key])
+    ledger.move(ended)
+    for past in ledger.past(key):
+        if past.ended_at is None:
+            ledger.look_again(past.id)
+    ledger.flush()
+    questions.ask_about_condition(turn, act.ref)
+    return {"ok": True, "id": act.ref}
+
+
+def _replay(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any]:
+    """Use an event that was quarantined; `ref` is the digest of its row there."""
+    q, d = schema.quarantine.c, schema.decisions.c
+    item = turn.conn.execute(select(q.event_seq).where(q.digest == act.ref)).one_or_none()
+    stored = one(turn.conn, item.event_seq) if item is not None and item.event_seq is not None else None
+    if stored is None:
+        return _no(f"quarantine has no event under {act.ref}")
+    last = turn.conn.execute(select(func.max(d.attempt)).where(d.event_seq == stored.seq)).scalar() or 0
+    ledger = Ledger(turn)
+    decisions = use(ledger, rules, stored, attempt=last + 1)
+    ledger.flush()
+    turn.conn.execute(update(schema.quarantine).where(q.digest == act.ref).values(replayed_at=turn.now))
+    return {"ok": True, "event": stored.event.id, "decisions": [str(found.reason or "remediate") for _, found in decisions]}
+
+
+_KINDS: dict[str, Callable[[Turn, Rules, Act, int], dict[str, Any]]] = {
+    "pause": _pause,
+    "resume": _resume,
+    "silence": _silence,
+    "expire": _expire,
+    "cancel": _cancel,
+    "end_condition": _end_condition,
+    "replay": _replay,
+}

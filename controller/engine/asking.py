@@ -1,0 +1,57 @@
+"""Asking an open question again: what refused it may have lifted."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import TypeAdapter
+from sqlalchemy import select
+
+from controller import schema
+from controller.decision import Decision, Happening, Outcome, Reason, TriggerFacts
+from controller.engine.deciding import answer, decision_row
+from controller.engine.rules import Rules
+from controller.policy.policy_set import selects
+from controller.store import questions
+from controller.store.leader import Turn
+from controller.store.ledger import Ledger, Question
+
+_FACTS = TypeAdapter(tuple[TriggerFacts, ...])
+
+
+def ask_again(turn: Turn, rules: Rules, key: questions.Key) -> Decision | None:
+    """Answer a question at `turn.now`, as a further attempt; None: it is closed already."""
+    question = questions.read(turn.conn, key)
+    if question is None:
+        return None
+    input_seq = turn.input("wake", questions.ref_of(key))
+    ledger = Ledger(turn)
+    ledger.load([(question.namespace, question.model)])
+    attempt, earlier = _attempt_before(turn, question)
+    policy = rules.policy(question.policy_ns, question.policy)
+    used = rules.used(ledger, question.event_seq, ledger.event(question.event_seq))
+    selected = policy is not None and selects(policy.models, used.model.name, used.model if used.known else None)
+    if policy is None or not selected or used.key != (question.namespace, question.model):
+        decision = Decision(Outcome.SUPPRESS, Reason.STALE, None, {"why": "policy_gone"})
+        row = decision_row(ledger, used, turn.decision_id(), input_seq, attempt + 1, decision, policy)
+        ledger.record(row | {"policy_ns": question.policy_ns, "policy": question.policy})
+        ledger.close(question)
+    else:
+        decision = answer(ledger, rules, used, policy, input_seq, attempt=attempt + 1, earlier=earlier)
+    ledger.flush()
+    if question.retry_on == Happening.FLEET and decision.outcome is not Outcome.REMEDIATE:
+        if ledger.fleet_active < rules.fleet_limit:
+            questions.ask_for_fleet(turn)
+    return decision
+
+
+def _attempt_before(turn: Turn, question: Question) -> tuple[int, tuple[TriggerFacts, ...]]:
+    """The number of the last attempt, and the facts of its triggers."""
+    d = schema.decisions.c
+    mine = (d.event_seq == question.event_seq, d.policy_ns == question.policy_ns, d.policy == question.policy)
+    query = select(d.attempt, d.situation).where(*mine).order_by(d.attempt.desc()).limit(1)
+    row = turn.conn.execute(query).one_or_none()
+    if row is None:
+        return 0, ()
+    situation: dict[str, Any] = row.situation or {}
+    return row.attempt, _FACTS.validate_python(situation.get("triggers", []))

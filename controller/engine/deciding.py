@@ -1,0 +1,222 @@
+"""Answering "event x policy": situation, decide(), and what follows from the answer in the store.
+
+What follows: a row; for a refusal that may lift, the open question; for an act, a
+remediation. All inside the caller's transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+
+from controller.decision import Decision, Outcome, Reason, Situation, TriggerFacts, admissible, decide
+from controller.engine.notices import notify
+from controller.engine.rules import Rules
+from controller.policy import ExpressionError, Policy, Trigger
+from controller.remediation import Cause, Phase, Remediation, remediation_id, run_length
+from controller.store import remediations
+from controller.store.ledger import Ledger, Question
+from controller.store.plain import plain
+from controller.store.situation import Used, evidence_floor, situation
+
+_TICK = timedelta(microseconds=1)
+
+
+def answer(
+    ledger: Ledger,
+    rules: Rules,
+    used: Used,
+    policy: Policy,
+    input_seq: int,
+    *,
+    attempt: int = 1,
+    earlier: tuple[TriggerFacts, ...] = (),
+) -> Decision:
+    """Decide one event for one policy and record it.
+
+    :param attempt: 1 when the event is used; more when an open question is asked again.
+    :param earlier: trigger facts of the attempt before.
+    """
+    now = ledger.turn.now
+    facts = situation(ledger, used, policy, rules.fleet_limit, earlier)
+    if attempt == 1:
+        facts = _with_evidence(ledger, used, policy, facts)
+    decision = decide(used.event, used.model, policy, facts, now)
+    decision_id = ledger.turn.decision_id()
+    remediation = None
+    if decision.outcome is Outcome.REMEDIATE or decision.reason is Reason.AUDIT:
+        remediation = _start(ledger, rules, used, policy, decision, decision_id, attempt, input_seq, facts)
+    row = decision_row(ledger, used, decision_id, input_seq, attempt, decision, policy)
+    attached = remediation.id if remediation else facts.active if decision.reason is Reason.IN_PROGRESS else None
+    ledger.record(row | {"situation": to_jsonable_python(asdict(facts)), "remediation_id": attached})
+    _settle_question(ledger, used, policy, decision, decision_id)
+    return decision
+
+
+def decision_row(
+    ledger: Ledger,
+    used: Used,
+    decision_id: int,
+    input_seq: int,
+    attempt: int,
+    decision: Decision,
+    policy: Policy | None,
+) -> dict[str, Any]:
+    """The row of a decision; without a policy: that none matched."""
+    return {
+        "id": decision_id,
+        "input_seq": input_seq,
+        "event_seq": used.seq,
+        "policy_ns": policy.namespace if policy else "",
+        "policy": policy.name if policy else "",
+        "policy_digest": policy.digest if policy else None,
+        "model_digest": used.model.digest or None,
+        "namespace": used.model.namespace,
+        "model": used.model.name,
+        "attempt": attempt,
+        "outcome": str(decision.outcome),
+        "reason": str(decision.reason) if decision.reason else "",
+        "trigger": decision.trigger,
+        "values": plain(decision.values),
+        "parameters": plain(decision.parameters),
+        "situation": None,
+        "now": ledger.turn.now,
+        "remediation_id": None,
+    }
+
+
+def _with_evidence(ledger: Ledger, used: Used, policy: Policy, facts: Situation) -> Situation:
+    counting = [trigger for trigger in policy.triggers if trigger.counter is not None]
+    if not counting or not admissible(used.event, used.model, policy, facts, ledger.turn.now):
+        return facts
+    by_name = {trigger.name: trigger for trigger in counting}
+    after = evidence_floor(policy, ledger.past(used.key))
+    counted = []
+    for found in facts.triggers:
+        trigger = by_name.get(found.name)
+        counted.append(_counted(ledger, used, policy, trigger, found, after) if trigger and found.when else found)
+    return replace(facts, triggers=tuple(counted))
+
+
+def _counted(
+    ledger: Ledger, used: Used, policy: Policy, trigger: Trigger, facts: TriggerFacts, after: datetime | None
+) -> TriggerFacts:
+    assert trigger.counter is not None
+    value = None
+    if trigger.counter.of is not None:
+        try:
+            value = trigger.counter.of.evaluate(used.bindings)
+        except ExpressionError as error:
+            return replace(facts, when=None, error=f"of: {error}")
+        if not isinstance(value, str | float | int | bool):
+            return replace(facts, when=None, error=f"of: want text or a number, got {type(value).__name__}")
+    ledger.add_evidence(policy, trigger, used.key, used.seq, used.event.time, value)
+    return replace(facts, seen=ledger.seen(policy, trigger, used.key, after))
+
+
+def _start(
+    ledger: Ledger,
+    rules: Rules,
+    used: Used,
+    policy: Policy,
+    decision: Decision,
+    decision_id: int,
+    attempt: int,
+    input_seq: int,
+    facts: Situation,
+) -> Remediation:
+    now = ledger.turn.now
+    audited = decision.reason is Reason.AUDIT
+    evidence = _evidence(ledger, used, decision, facts)
+    remediation = Remediation(
+        id=remediation_id(used.event.source, used.event.id, policy.namespace, policy.name, attempt),
+        decision_id=decision_id,
+        event_seq=used.seq,
+        namespace=used.model.namespace,
+        model=used.model.name,
+        policy_ns=policy.namespace,
+        policy=policy.name,
+        policy_digest=policy.digest,
+        model_digest=used.model.digest or None,
+        mode=policy.mode,
+        severity=policy.severity,
+        trigger=decision.trigger or "",
+        families=_families(ledger, used, evidence),
+        evidence=evidence,
+        parameters=decision.parameters or (),
+        steps=policy.steps,
+        phase=Phase.AUDITED if audited else Phase.PENDING,
+        reason=Cause.AUDITED if audited else Cause.DECIDED,
+        started_at=now,
+        phase_since=now,
+        changing=policy.changing,
+        holds_model=policy.changing and not audited,
+        ended_at=now if audited else None,
+        held_until=now + run_length(policy) if audited else None,
+        next_at=None if audited else now,
+    )
+    remediations.create(ledger.turn, remediation, input_seq, {"decision": decision_id, **decision.values})
+    ledger.started(remediation)
+    notify(ledger.turn, rules.receivers, remediation, {})
+    return remediation
+
+
+def _evidence(ledger: Ledger, used: Used, decision: Decision, facts: Situation) -> tuple[str, ...]:
+    """The conditions that a remediation answers: the event's own, what corroborated it, what was counted with it."""
+    trigger = next(found for found in facts.triggers if found.name == decision.trigger)
+    ids = [used.condition.id] if used.condition is not None else []
+    ids += [met for met in trigger.required if met is not None]
+    if trigger.seen > 1:
+        ids += sorted(
+            condition.id
+            for condition in ledger.conditions(used.key)
+            if condition.type == used.event.type and condition.state(ledger.turn.now) == "open"
+        )
+    return tuple(dict.fromkeys(ids))
+
+
+def _families(ledger: Ledger, used: Used, evidence: tuple[str, ...]) -> tuple[str, ...]:
+    found = {used.event.family} if used.event.family else set()
+    for id_ in evidence:
+        condition = ledger.condition(used.key, id_)
+        if condition is not None and condition.family:
+            found.add(condition.family)
+    return tuple(sorted(found))
+
+
+def _settle_question(ledger: Ledger, used: Used, policy: Policy, decision: Decision, decision_id: int) -> None:
+    question = ledger.question(policy, used.key)
+    if decision.liftable:
+        ledger.ask(_question(ledger, used, policy, decision, decision_id, question))
+    elif question is None:
+        return
+    elif decision.outcome is Outcome.REMEDIATE or decision.reason is Reason.AUDIT or question.event_seq == used.seq:
+        ledger.close(question)
+
+
+def _question(
+    ledger: Ledger, used: Used, policy: Policy, decision: Decision, decision_id: int, before: Question | None
+) -> Question:
+    """The open question; asked at the latest when its event has become too old, which closes it."""
+    now = ledger.turn.now
+    last_seen = used.condition.last_seen if used.condition else used.event.time
+    too_old = max(last_seen + policy.limits.max_age, now) + _TICK
+    waiting = decision.reason is Reason.WAITING
+    return Question(
+        policy_ns=policy.namespace,
+        policy=policy.name,
+        namespace=used.model.namespace,
+        model=used.model.name,
+        event_seq=used.seq,
+        decision_id=decision_id,
+        condition_id=used.condition.id if used.condition else None,
+        reason=str(decision.reason),
+        wait_until=decision.retry_at if waiting else before.wait_until if before else None,
+        retry_at=min(decision.retry_at or too_old, too_old),
+        retry_on=str(decision.retry_on) if decision.retry_on else None,
+        severity=policy.severity,
+        since=before.since if before else now,
+    )

@@ -1,0 +1,474 @@
+"""The engine's loop: the only orchestration. One thread decides and saves; workers touch the world.
+
+A round takes, in this order, what people asked for, a changed policy set, results of
+workers, new events, repeats, questions and remediations that are due. Each is a
+transaction of its own that begins with the leader's check, but for events, which are taken
+in batches. Start-up, recovery, retry and wake-up are all the same round: everything is
+found in the store.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import partial
+
+from sqlalchemy import Connection
+
+from controller.engine import careful, starting
+from controller.engine.acting import carry_out
+from controller.engine.asking import ask_again
+from controller.engine.moving import give, tick
+from controller.engine.rules import Rules
+from controller.engine.using import renew, use
+from controller.engine.working import ActionEnded, Result, SampleTaken, Workers, sample_key
+from controller.decision import Decision
+from controller.errors import Conflict, ModelmendError, NotLeader, TemporaryError
+from controller.metrics import Metrics
+from controller.policy import CommandVerification, PolicySet
+from controller.remediation import Acted, Intent, Phase, Remediation, Transition
+from controller.store import acts, policy_sets, questions, remediations
+from controller.store.leader import Leadership, Turn
+from controller.store.ledger import Ledger
+from controller.store.undecided import Stored, renewals, undecided
+
+log = logging.getLogger(__name__)
+
+BATCH = 256
+"""Events in one transaction, at most."""
+BATCH_SECONDS = 0.02
+"""Seconds that one batch may take: intake waits for it."""
+DUE = 64
+"""Questions, remediations or repeats taken in one round."""
+IDLE = 1.0
+"""Seconds between two looks where nothing is due and nobody wakes the engine."""
+POSTPONED = timedelta(minutes=1)
+"""What raised is tried again after this."""
+
+
+class Engine:
+    """Decides, and moves remediations, on the database that it leads."""
+
+    def __init__(
+        self,
+        leadership: Leadership,
+        rules: Rules,
+        *,
+        metrics: Metrics,
+        workers: int = 8,
+        on_decided: Callable[[int], None] = lambda _: None,
+        on_saved: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.leadership = leadership
+        self.rules = rules
+        self._metrics = metrics
+        self._on_decided = on_decided
+        self._on_saved = on_saved
+        self._proposed: tuple[PolicySet, tuple[str, ...]] | None = None
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._workers = Workers(workers, self._note_process, self.wake)
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._careful_to = 0
+        self._recovered = False
+        self.failure: ModelmendError | None = None
+        self.trouble = ""
+
+    def start(self) -> None:
+        """Begin to work in a thread of its own."""
+        self._thread.start()
+
+    @property
+    def alive(self) -> bool:
+        """Whether its thread works."""
+        return self._thread.is_alive()
+
+    def stop(self, grace: float = 10.0) -> None:
+        """Finish the round, give actions `grace` seconds, then end."""
+        self._stopped.set()
+        self.wake()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._workers.stop(grace)
+        try:
+            self._record_results()
+        except ModelmendError as error:
+            log.warning("results of the last actions were not recorded: %s", error)
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        self._wake.set()
+
+    def adopt(self, policies: PolicySet, refused: tuple[str, ...] = ()) -> None:
+        """Bring a set into force with the next round."""
+        self._proposed = (policies, refused)
+        self.wake()
+
+    def _run(self) -> None:
+        delay = 0.0
+        while not self._stopped.is_set():
+            try:
+                busy = self.round()
+                delay, self.trouble = 0.0, ""
+            except NotLeader as error:
+                log.error("another process leads: this one stops deciding: %s", error)  # noqa: TRY400
+                self.failure = error
+                self._metrics.leader.set(0)
+                return
+            except TemporaryError as error:
+                delay = min(max(2 * delay, 0.25), 15.0)
+                self._count_error("temporary", error)
+                self._stopped.wait(delay)
+                continue
+            except Exception as error:
+                delay = min(max(2 * delay, 1.0), 60.0)
+                log.exception("the engine's round failed")
+                self._count_error("internal", error)
+                self._stopped.wait(delay)
+                continue
+            if not busy:
+                self._wake.wait(self._idle_seconds())
+            self._wake.clear()
+
+    def _idle_seconds(self) -> float:
+        try:
+            with self.leadership.db.read() as conn:
+                dates = [questions.next_due(conn), remediations.next_due(conn)]
+                now = self.leadership.db.now(conn)
+        except ModelmendError:
+            return IDLE
+        due = min((date for date in dates if date is not None), default=None)
+        return IDLE if due is None else min(max((due - now).total_seconds(), 0.0), IDLE)
+
+    def round(self) -> bool:
+        """Do what is to be done now; True where there may be more at once.
+
+        :raises TemporaryError: the store is away; nothing is lost, try again later.
+        :raises NotLeader: another process has taken over.
+        """
+        if not self._recovered:
+            self._recover()
+        busy = self._carry_out_acts()
+        busy |= self._adopt_proposed()
+        busy |= self._record_results()
+        busy |= self._use_events()
+        busy |= self._use_renewals()
+        busy |= self._ask_questions()
+        busy |= self._look_at_remediations()
+        return busy
+
+    def _recover(self) -> None:
+        """What an earlier process left: suspects among the events, actions cut off, waits that no job serves."""
+        leadership = self.leadership
+        if leadership.unclean:
+            self._careful_to = careful.probe_suspects(leadership, self._quarantine)
+        for result in starting.cut_off(leadership):
+            self._workers.report(result)
+        self._recovered = True
+        self._start_actions()
+
+    # events
+
+    def _use_events(self) -> bool:
+        with self.leadership.db.read() as conn:
+            batch = undecided(conn, BATCH)
+        if not batch:
+            self._careful_to = 0
+            return False
+        if batch[0].seq <= self._careful_to:
+            for stored in batch:
+                if stored.seq > self._careful_to or self._stopped.is_set():
+                    break
+                careful.take(self.leadership, stored.seq)
+                self._use_one(stored)
+            return True
+        try:
+            used, answers = self._use(batch)
+        except (TemporaryError, NotLeader):
+            raise
+        except Exception as error:  # noqa: BLE001 — found one by one, counted and quarantined there
+            log.warning("a batch of %d events is taken one by one: %r", len(batch), error)
+            for stored in batch:
+                self._use_one(stored)
+            return True
+        self._decided(used, answers)
+        return True
+
+    def _use(self, batch: Sequence[Stored]) -> tuple[int, list[tuple[str, Decision]]]:
+        answers: list[tuple[str, Decision]] = []
+        used = 0
+        began = time.perf_counter()
+        with self.leadership.transaction() as turn:
+            ledger = Ledger(turn)
+            models = [self.rules.model_of(stored.event)[0] for stored in batch]
+            ledger.load([(model.namespace, model.name) for model in models])
+            for stored in batch:
+                answers += use(ledger, self.rules, stored)
+                used += 1
+                if time.perf_counter() - began > BATCH_SECONDS:
+                    break
+            ledger.flush()
+        self._metrics.decide_seconds.observe((time.perf_counter() - began) / used)
+        return used, answers
+
+    def _use_one(self, stored: Stored) -> None:
+        try:
+            used, answers = self._use([stored])
+        except (TemporaryError, NotLeader):
+            raise
+        except Exception as error:
+            log.exception("event %s of %s cannot be decided", stored.event.id, stored.event.source)
+            self._count_error("internal", error)
+            self._quarantine(stored, "internal_error", repr(error))
+            return
+        self._decided(used, answers)
+
+    def _quarantine(self, stored: Stored, reason: str, message: str) -> None:
+        evicted = careful.quarantine_event(self.leadership, self.rules, stored, reason, message)
+        self._metrics.decisions.labels("", "suppress", reason).inc()
+        self._metrics.quarantine_evicted.inc(evicted)
+        self._on_decided(1)
+
+    def _decided(self, used: int, answers: Sequence[tuple[str, Decision]]) -> None:
+        self._on_decided(used)
+        for policy, decision in answers:
+            self._count(policy, decision)
+        if any(decision.outcome == "remediate" or decision.reason == "audit" for _, decision in answers):
+            self._on_saved()
+
+    def _count(self, policy: str, decision: Decision) -> None:
+        self._metrics.decisions.labels(policy, str(decision.outcome), str(decision.reason or "")).inc()
+
+    def _use_renewals(self) -> bool:
+        with self.leadership.db.read() as conn:
+            found = renewals(conn, DUE)
+        if not found:
+            return False
+        with self.leadership.transaction() as turn:
+            ledger = Ledger(turn)
+            for renewal in found:
+                renew(ledger, self.rules, renewal)
+            ledger.flush()
+        return True
+
+    # questions, acts, policy sets
+
+    def _ask_questions(self) -> bool:
+        with self.leadership.db.read() as conn:
+            due = questions.due(conn, self._now(conn), DUE)
+        for key in due:
+            self._each(
+                f"question {key}",
+                partial(self._asked, key),
+                partial(questions.postpone, key, POSTPONED),
+            )
+        return bool(due)
+
+    def _asked(self, key: questions.Key, turn: Turn) -> Callable[[], None]:
+        decision = ask_again(turn, self.rules, key)
+
+        def after() -> None:
+            if decision is not None:
+                self._count(f"{key[0]}/{key[1]}", decision)
+                self._on_saved()
+
+        return after
+
+    def _carry_out_acts(self) -> bool:
+        with self.leadership.db.read() as conn:
+            found = acts.unused(conn, DUE)
+        for act in found:
+            self._each(
+                f"act {act.id}",
+                partial(self._acted, act),
+                partial(_gave_up, act),
+            )
+        return bool(found)
+
+    def _acted(self, act: acts.Act, turn: Turn) -> Callable[[], None]:
+        carry_out(turn, self.rules, act)
+
+        def after() -> None:
+            self._cancel_stopping()
+            self._on_saved()
+
+        return after
+
+    def _adopt_proposed(self) -> bool:
+        if self._proposed is None:
+            return False
+        policies, refused = self._proposed
+        with self.leadership.transaction() as turn:
+            before = policy_sets.current(turn.conn)
+            if before is None or (before.digest, before.refused) != (policies.digest, refused):
+                changed = policy_sets.put(turn, policies, refused)
+                questions.ask_about(turn, changed)
+        self.rules = self.rules.with_policies(policies)
+        self._proposed = None
+        self._metrics.policies_known(policy.key for policy in policies.policies)
+        self._metrics.policies_in_force.set(len(policies.policies))
+        self._metrics.documents_refused.set(len(refused))
+        return True
+
+    # remediations
+
+    def _look_at_remediations(self) -> bool:
+        with self.leadership.db.read() as conn:
+            due = remediations.due(conn, self._now(conn), DUE)
+        for remediation in due:
+            self._each(
+                f"remediation {remediation.id}",
+                partial(self._ticked, remediation),
+                partial(_look_later, remediation),
+            )
+        return bool(due)
+
+    def _ticked(self, seen: Remediation, turn: Turn) -> Callable[[], None] | None:
+        remediation = remediations.read(turn.conn, seen.id)
+        if remediation is None or remediation.version != seen.version:
+            return None
+        transition, judgement = tick(turn, self.rules, remediation)
+
+        def after() -> None:
+            if transition is not None:
+                self._moved(transition)
+            elif judgement is not None and judgement.sample_due:
+                self._start_sample(remediation)
+
+        return after
+
+    def _moved(self, transition: Transition) -> None:
+        after = transition.remediation
+        if after.phase is Phase.RUNNING:
+            self._start_actions()
+        elif after.phase is Phase.STOPPING:
+            self._cancel_stopping()
+        self._on_saved()
+        if after.phase.terminal:
+            self._count_ended(after)
+
+    def _count_ended(self, r: Remediation) -> None:
+        action = str(r.parameters[r.step]["kind"]) if r.acted else ""
+        self._metrics.remediations.labels(f"{r.policy_ns}/{r.policy}", action, str(r.phase)).inc()
+        if r.ended_at is not None:
+            self._metrics.remediation_duration_seconds.observe((r.ended_at - r.started_at).total_seconds())
+
+    def _start_actions(self) -> None:
+        """Start what is intended and not in hand; found in the store, so a crash between loses nothing."""
+        with self.leadership.db.read() as conn:
+            for intent in remediations.open_intents(conn):
+                if self._workers.has(intent.id):
+                    continue
+                remediation = remediations.read(conn, intent.remediation_id)
+                if remediation is not None and remediation.phase is Phase.RUNNING:
+                    self._workers.act(intent, starting.context(conn, remediation))
+
+    def _cancel_stopping(self) -> None:
+        with self.leadership.db.read() as conn:
+            for intent in remediations.open_intents(conn):
+                remediation = remediations.read(conn, intent.remediation_id)
+                if remediation is None or remediation.phase is not Phase.STOPPING:
+                    continue
+                if self._workers.has(intent.id):
+                    self._workers.cancel(intent.id)
+                elif intent.first_tried_at is None:
+                    self._workers.report(ActionEnded(intent, Acted("stopped", "never started")))
+
+    def _start_sample(self, remediation: Remediation) -> None:
+        spec = remediation.rung.verify[remediation.verify_index]
+        if not isinstance(spec, CommandVerification) or self._workers.has(sample_key(remediation)):
+            return
+        rendered = remediation.parameters[remediation.step]["verify"][remediation.verify_index]
+        with self.leadership.db.read() as conn:
+            context = starting.context(conn, remediation)
+        self._workers.sample(remediation, rendered, context)
+
+    def _note_process(self, intent: Intent, pid: int, pid_started: float) -> None:
+        with self.leadership.transaction() as turn:
+            remediations.tried(turn, intent, pid, pid_started)
+
+    def _record_results(self) -> bool:
+        results = self._workers.results
+        busy = False
+        while results:
+            result = results[0]
+            with self.leadership.transaction() as turn:
+                transition = self._record(turn, result)
+            results.popleft()
+            self._workers.recorded(result)
+            if transition is not None:
+                self._moved(transition)
+            busy = True
+        return busy
+
+    def _record(self, turn: Turn, result: Result) -> Transition | None:
+        if isinstance(result, SampleTaken):
+            self._record_sample(turn, result)
+            return None
+        remediation = remediations.read(turn.conn, result.intent.remediation_id)
+        if remediation is None:
+            return None
+        input_seq = turn.input("observation", remediation.id)
+        acted = result.acted
+        value = {"state": acted.state, "message": acted.message, "outputs": acted.outputs}
+        remediations.observe(turn, remediation, input_seq, value, at=turn.now, intent=result.intent)
+        remediations.finished(turn, result.intent, acted)
+        if (remediation.step, remediation.attempt) != (result.intent.step, result.intent.attempt):
+            return None
+        if remediation.phase not in (Phase.RUNNING, Phase.STOPPING):
+            return None
+        return give(turn, self.rules, remediation, acted, input_seq)
+
+    def _record_sample(self, turn: Turn, result: SampleTaken) -> None:
+        remediation = remediations.read(turn.conn, result.remediation.id)
+        if remediation is None or remediation.version != result.remediation.version:
+            return
+        input_seq = turn.input("observation", remediation.id)
+        value = {"state": result.state, "message": result.message}
+        remediations.observe(turn, remediation, input_seq, value, at=turn.now, intent=None)
+        remediations.look_again(turn, [remediation.id], turn.now)
+
+    # faults
+
+    def _each(
+        self,
+        what: str,
+        work: Callable[[Turn], Callable[[], None] | None],
+        postpone: Callable[[Turn], None],
+    ) -> None:
+        """Do one thing in a transaction; one that raises is put off, so that it stops nothing but itself."""
+        try:
+            with self.leadership.transaction() as turn:
+                after = work(turn)
+        except (TemporaryError, NotLeader):
+            raise
+        except Conflict as error:
+            self._count_error("conflict", error)
+            return
+        except Exception as error:
+            log.exception("%s failed and is put off", what)
+            self._count_error("internal", error)
+            with self.leadership.transaction() as turn:
+                postpone(turn)
+            return
+        if after is not None:
+            after()
+
+    def _count_error(self, kind: str, error: Exception) -> None:
+        self.trouble = str(error) if kind == "temporary" else self.trouble
+        self._metrics.reconcile_errors.labels(kind).inc()
+        log.warning("%s error: %s", kind, error)
+
+    def _now(self, conn: Connection) -> datetime:
+        return self.leadership.db.now(conn)
+
+
+def _gave_up(act: acts.Act, turn: Turn) -> None:
+    acts.used(turn, act.id, turn.input("act", str(act.id)), {"ok": False, "error": "internal error"})
+
+
+def _look_later(remediation: Remediation, turn: Turn) -> None:
+    remediations.look_again(turn, [remediation.id], turn.now + POSTPONED)

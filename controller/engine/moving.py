@@ -1,0 +1,149 @@
+"""Moving a remediation: one transition saved, with everything that follows from it in the store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from controller.decision import Happening, Reason, hold
+from controller.engine.notices import notify
+from controller.engine.rules import Rules
+from controller.judge import Judgement, Verdict, judge_command, judge_quiet, judge_resolved
+from controller.policy import CommandVerification, QuietVerification, ResolvedVerification
+from controller.remediation import Cause, Input, Phase, Remediation, Tick, Transition, advance
+from controller.store import questions, remediations
+from controller.store.leader import Turn
+from controller.store.ledger import Ledger, Question
+from controller.store.situation import Used, hold_facts
+
+
+def tick(turn: Turn, rules: Rules, remediation: Remediation) -> tuple[Transition | None, Judgement | None]:
+    """Look at a remediation that is due: start, hold, time out, or judge; else note when to look next."""
+    ledger = Ledger(turn)
+    given, judgement, wake = _tick(ledger, rules, remediation)
+    transition = advance(remediation, given, turn.now)
+    if transition is None:
+        remediations.look_again(turn, [remediation.id], _next_look(remediation, wake, turn.now))
+        return None, judgement
+    move(ledger, rules, transition, turn.input("tick", remediation.id))
+    return transition, judgement
+
+
+def give(turn: Turn, rules: Rules, remediation: Remediation, given: Input, input_seq: int) -> Transition | None:
+    """Give a remediation what happened: the end of its action, or a person's word."""
+    transition = advance(remediation, given, turn.now)
+    if transition is not None:
+        move(Ledger(turn), rules, transition, input_seq)
+    return transition
+
+
+def _tick(ledger: Ledger, rules: Rules, r: Remediation) -> tuple[Tick, Judgement | None, datetime | None]:
+    if r.phase is Phase.PENDING:
+        policy = remediations.policy_of(ledger.turn.conn, r.policy_digest)
+        used = _used(ledger, rules, r)
+        facts = hold_facts(ledger, policy, used, first=r.step == 0 and not r.acted)
+        untils = [bar.until for bar in (*facts.pauses, *facts.silences)] + [held.until for held in facts.unless]
+        wake = min((until for until in untils if until is not None), default=None)
+        return Tick(refusal=hold(r.rung.changing, facts)), None, wake
+    if r.phase is Phase.VERIFYING:
+        judgement = _judge(ledger, r)
+        return Tick(judgement=judgement), judgement, judgement.next_at
+    return Tick(), None, None
+
+
+def _used(ledger: Ledger, rules: Rules, r: Remediation) -> Used:
+    ledger.load([(r.namespace, r.model)])
+    event = ledger.event(r.event_seq)
+    model = remediations.model_of(ledger.turn.conn, r.model_digest, r.namespace, r.model)
+    return rules.used_about(ledger, r.event_seq, event, model, known=bool(r.model_digest))
+
+
+def _judge(ledger: Ledger, r: Remediation) -> Judgement:
+    conn, now = ledger.turn.conn, ledger.turn.now
+    spec = r.rung.verify[r.verify_index]
+    since = r.phase_since
+    match spec:
+        case CommandVerification():
+            return judge_command(spec, remediations.samples(conn, r), since, now)
+        case QuietVerification():
+            return judge_quiet(spec, remediations.samples(conn, r), since, now)
+        case ResolvedVerification():
+            ends = remediations.condition_ends(conn, r.evidence)
+            return judge_resolved(spec, ends, r.action_ended or since, since, now)
+
+
+def _next_look(r: Remediation, wake: datetime | None, now: datetime) -> datetime | None:
+    """Never at once again: what is due and did not move waits for its next date, or for an event."""
+    dates = [date for date in (wake, r.deadline, r.hold_until) if date is not None and date > now]
+    return min(dates, default=None)
+
+
+def move(ledger: Ledger, rules: Rules, transition: Transition, input_seq: int) -> None:
+    """Save a transition and what follows: messages, ended conditions, questions that may be asked again."""
+    turn, after = ledger.turn, transition.remediation
+    remediations.save(turn, transition, input_seq)
+    if after.phase is not transition.from_phase or transition.page:
+        notify(turn, rules.receivers, after, transition.values, page=transition.page)
+    if after.phase.terminal:
+        ledger.load([(after.namespace, after.model)])
+        _end_quiet_conditions(ledger, after)
+        _ask_again(ledger, after)
+        ledger.flush()
+        free_slot(turn)
+    else:
+        ledger.flush()
+
+
+def _end_quiet_conditions(ledger: Ledger, r: Remediation) -> None:
+    """What was silent for so long, from a live source, is over."""
+    if r.verdict is not Verdict.RECOVERED or not any(isinstance(v, QuietVerification) for v in r.rung.verify):
+        return
+    for id_ in r.evidence:
+        condition = ledger.condition((r.namespace, r.model), id_)
+        if condition is not None and condition.ended is None and condition.kind == "model":
+            ledger.move(replace(condition, ended=ledger.turn.now, ended_by=f"remediation:{r.id}"))
+
+
+def _ask_again(ledger: Ledger, r: Remediation) -> None:
+    """Questions that waited for this end; and its own event, unless it helped or a person said no."""
+    now = ledger.turn.now
+    key = (r.namespace, r.model)
+    mine = None
+    for question in ledger.questions(key):
+        if (question.policy_ns, question.policy) == (r.policy_ns, r.policy):
+            mine = question
+        if question.retry_on == Happening.REMEDIATION_ENDED:
+            ledger.ask(replace(question, retry_at=now))
+    if mine is not None or r.phase is Phase.SUCCEEDED or r.reason is Cause.CANCELLED:
+        return
+    event = ledger.event(r.event_seq)
+    condition = next((id_ for id_ in r.evidence if _is_own(ledger, key, id_, event.source)), None)
+    ledger.ask(
+        Question(
+            policy_ns=r.policy_ns,
+            policy=r.policy,
+            namespace=r.namespace,
+            model=r.model,
+            event_seq=r.event_seq,
+            decision_id=r.decision_id,
+            condition_id=condition,
+            reason=str(Reason.IN_PROGRESS),
+            wait_until=now,
+            retry_at=now,
+            retry_on=str(Happening.REMEDIATION_ENDED),
+            severity=r.severity,
+            since=now,
+        )
+    )
+
+
+def _is_own(ledger: Ledger, key: tuple[str, str], condition_id: str, source: str) -> bool:
+    condition = ledger.condition(key, condition_id)
+    return condition is not None and condition.source == source
+
+
+def free_slot(turn: Turn) -> None:
+    """A fleet slot may be free: have the worst, then oldest question that waits for one asked again."""
+    questions.ask_for_fleet(turn)
+
+

@@ -1,0 +1,76 @@
+"""What is told outside when a remediation moves: outcome events to sinks, pages to people.
+
+Rows of the outbox, written in the transaction of the transition that they tell of; each
+has a key that depends on nothing but remediation, version and receiver, so that a receiver
+can drop what it was told twice.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from controller.remediation import Phase, Remediation
+from controller.store.leader import Turn
+from controller.store.outbox_rows import Note, enqueue
+from controller.store.plain import plain
+
+CLOUDEVENTS = "cloudevents"
+
+
+def notify(
+    turn: Turn,
+    receivers: Mapping[str, str],
+    remediation: Remediation,
+    values: Mapping[str, Any],
+    *,
+    page: str | None = None,
+) -> None:
+    """Write the outbox rows of one transition: to every sink, and to `page` if somebody is to be paged."""
+    told = [name for name, kind in sorted(receivers.items()) if kind == CLOUDEVENTS]
+    body = _body(turn, remediation, values)
+    rows = [_row(turn, remediation, name, body) for name in told if name != page]
+    if page is not None and page in receivers:
+        rows.append(_row(turn, remediation, page, body | {"page": True, "summary": _summary(remediation)}))
+    if rows:
+        enqueue(turn.conn, rows)
+
+
+def _row(turn: Turn, remediation: Remediation, receiver: str, body: dict[str, Any]) -> Note:
+    key = f"{remediation.id}-{remediation.version}-{receiver}"
+    return Note(key, remediation.id, remediation.version, receiver, body, turn.now)
+
+
+def _body(turn: Turn, remediation: Remediation, values: Mapping[str, Any]) -> dict[str, Any]:
+    step = remediation.steps[remediation.step].name if remediation.steps else None
+    return {
+        "type": f"modelmend.remediation.{remediation.phase.lower()}",
+        "time": plain(turn.now),
+        "subject": f"{remediation.namespace}/{remediation.model}",
+        "data": {
+            "remediation": remediation.id,
+            "namespace": remediation.namespace,
+            "model": remediation.model,
+            "policy": f"{remediation.policy_ns}/{remediation.policy}",
+            "severity": remediation.severity,
+            "mode": remediation.mode,
+            "phase": str(remediation.phase),
+            "reason": str(remediation.reason),
+            "verdict": str(remediation.verdict),
+            "step": step,
+            "trigger": remediation.trigger,
+            "values": plain(dict(values)),
+        },
+    }
+
+
+def _summary(remediation: Remediation) -> str:
+    """One line for a person at night."""
+    model = f"{remediation.namespace}/{remediation.model}"
+    step = remediation.steps[remediation.step].name
+    endings = {
+        Phase.ESCALATED: f"step {step!r}: {remediation.reason.replace('_', ' ')}; a person is needed",
+        Phase.CANCELLED: f"step {step!r} was held for too long and given up",
+    }
+    ending = endings.get(remediation.phase, str(remediation.phase))
+    return f"[{remediation.severity}] {model}: policy {remediation.policy}: {ending}"

@@ -1,0 +1,74 @@
+"""What starts work in the world: the context that an action is given, and what a crash cut off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection
+
+from controller import actions
+from controller.engine.working import ActionEnded
+from controller.remediation import Acted, Phase, Remediation
+from controller.store import remediations
+from controller.store.leader import Leadership
+from controller.store.plain import plain
+from controller.store.undecided import one
+
+
+def context(conn: Connection, r: Remediation) -> dict[str, Any]:
+    """What an action or a verifying command is told beside its own parameters; `stdin` is the decision."""
+    stored = one(conn, r.event_seq)
+    event = stored.event if stored else None
+    model = remediations.model_of(conn, r.model_digest, r.namespace, r.model)
+    told = {
+        "remediation": r.id,
+        "policy": f"{r.policy_ns}/{r.policy}",
+        "trigger": r.trigger,
+        "severity": r.severity,
+        "step": r.rung.name,
+        "attempt": r.attempt,
+        "actionEnded": plain(r.action_ended),
+        "model": {
+            "namespace": model.namespace,
+            "name": model.name,
+            "labels": dict(model.labels),
+            "baseline": dict(model.baseline),
+        },
+        "event": {
+            "source": event.source,
+            "id": event.id,
+            "type": event.type,
+            "subject": event.subject,
+            "time": plain(event.time),
+            "data": event.data,
+        }
+        if event
+        else None,
+    }
+    trace = event.extensions.get("traceparent") if event else None
+    extra: dict[str, Any] = {"stdin": told, "model": f"{r.namespace}/{r.model}"}
+    return extra | {"traceparent": trace} if trace else extra
+
+
+def cut_off(leadership: Leadership) -> list[ActionEnded]:
+    """Commands that an earlier process had begun: killed if they still run, their fate unknown.
+
+    What was intended and never begun, and requests (sent again under their key), simply start.
+    """
+    with leadership.db.read() as conn:
+        intents = remediations.open_intents(conn)
+        found = [(intent, remediations.read(conn, intent.remediation_id)) for intent in intents]
+    ended = []
+    for intent, remediation in found:
+        if intent.action == "command" and intent.first_tried_at is not None:
+            killed = actions.orphan(intent)
+            message = "cut off by a restart" + (": its process was still running and was killed" if killed else "")
+            ended.append(ActionEnded(intent, Acted("unknown", message)))
+        elif remediation is not None and remediation.phase is Phase.STOPPING:
+            never = Acted("stopped", "never begun")
+            cut = Acted("unknown", "cut off by a restart while it was being stopped")
+            ended.append(ActionEnded(intent, never if intent.first_tried_at is None else cut))
+    with leadership.transaction() as turn:
+        active = remediations.verifying(turn.conn)
+        remediations.look_again(turn, active, turn.now)
+    return ended

@@ -1,0 +1,176 @@
+"""Using an event: it moves conditions, is answered for every policy that it meets, and wakes questions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+
+from controller.decision import Decision, Happening, Outcome, Reason
+from controller.engine.deciding import answer, decision_row
+from controller.engine.rules import Rules
+from controller.events.condition import Condition, condition_id, ended_by, opened_or_renewed, repeated
+from controller.events.event import Event
+from controller.judge import Sample
+from controller.policy import Bindings, ExpressionError, Model, QuietVerification
+from controller.remediation import Phase, Remediation
+from controller.store import remediations
+from controller.store.ledger import Ledger, ModelKey, Question
+from controller.store.situation import Used
+from controller.store.undecided import Renewal, Stored, renewal_used
+
+
+def use(ledger: Ledger, rules: Rules, stored: Stored, *, attempt: int = 1) -> list[tuple[str, Decision]]:
+    """Use one event for the first time; returns each policy (namespace/name, '' for none) with its answer.
+
+    :param attempt: more than 1 where an earlier try to decide it was quarantined.
+    """
+    event, seq = stored.event, stored.seq
+    input_seq = ledger.turn.input("event", str(seq))
+    ledger.remember(seq, event)
+    model, known, candidates = rules.model_of(event)
+    key = (model.namespace, model.name)
+    ledger.load([key])
+    ended = _move(ledger, rules, event, seq, model)
+    used = rules.used_about(ledger, seq, event, model, known=known, candidates=candidates)
+    _observe_quiet(ledger, used, input_seq)
+    matched = () if candidates else rules.policies.triggered_by(event.type, *key, model if known else None)
+    decisions = [
+        (policy.key, answer(ledger, rules, used, policy, input_seq, attempt=attempt)) for policy in matched
+    ]
+    woken = _wake(ledger, rules, event, key, ended)
+    if not matched:
+        decisions.append(("", _unmatched(ledger, used, input_seq, attempt, woken)))
+    _look_again(ledger, key)
+    ledger.decided(seq, input_seq)
+    return decisions
+
+
+def renew(ledger: Ledger, rules: Rules, renewal: Renewal) -> None:
+    """Use a repeat from a stateful source: it renews a condition that is not over, and may lift an inhibition."""
+    stored = renewal.stored
+    ref = f"{stored.seq}@{renewal.at.isoformat()}"
+    ledger.turn.input("renewed", ref)
+    renewal_used(ledger.turn, stored.seq)
+    event = stored.event
+    model, _, _ = rules.model_of(event)
+    key = (model.namespace, model.name)
+    ledger.load([key])
+    if event.family is None or event.over:
+        return
+    condition = ledger.condition(key, condition_id(event.source, "model", *key, event.family, event.about))
+    if condition is None:
+        return
+    moved = repeated(condition, min(renewal.at, ledger.turn.now), ledger.turn.now, rules.expires(event.source))
+    if moved is None:
+        return
+    ledger.move(moved)
+    for question in ledger.questions(key):
+        if question.retry_on == Happening.UNINHIBITED and question.condition_id == condition.id:
+            ledger.ask(replace(question, retry_at=ledger.turn.now))
+    _look_again(ledger, key)
+
+
+def _move(ledger: Ledger, rules: Rules, event: Event, seq: int, model: Model) -> set[str]:
+    """Move the model's conditions; returns the ids of those that the event ended."""
+    key, now = (model.namespace, model.name), ledger.turn.now
+    if event.family is not None and not event.over:
+        id_ = condition_id(event.source, "model", *key, event.family, event.about)
+        before = ledger.condition(key, id_)
+        moved = opened_or_renewed(before, event, model.namespace, seq, now, rules.expires(event.source))
+        if moved is not None:
+            ledger.move(moved)
+        return set()
+    ledger.move(_moment(event, seq, key, now))
+    ended = [over for found in list(ledger.conditions(key)) if (over := ended_by(found, event, model.namespace))]
+    for condition in ended:
+        ledger.move(condition)
+    return {condition.id for condition in ended}
+
+
+def _moment(event: Event, seq: int, key: ModelKey, now: datetime) -> Condition:
+    """A moment kept as a condition that ends as it begins, so that `require` and `unless` find its newest event."""
+    return Condition(
+        id=condition_id(event.source, "moment", *key, event.type, event.about),
+        source=event.source,
+        namespace=key[0],
+        name=key[1],
+        family="",
+        about=event.about,
+        type=event.type,
+        since=event.time,
+        last_seen=event.time,
+        renewed_at=now,
+        ended=event.time,
+        ended_by=None,
+        expires=now,
+        event_seq=seq,
+        kind="moment",
+    )
+
+
+def _unmatched(ledger: Ledger, used: Used, input_seq: int, attempt: int, woken: list[Question]) -> Decision:
+    reason = Reason.NO_POLICY_MATCHED if used.known else Reason.UNKNOWN_MODEL
+    values = {"model": used.model.name, "namespace": used.model.namespace}
+    named = {"woken": [f"{q.policy_ns}/{q.policy}" for q in woken]} if woken else {}
+    several = {"candidates": list(used.candidates)} if used.candidates else {}
+    outcome = Outcome.NONE if used.known else Outcome.SUPPRESS
+    decision = Decision(outcome, reason, None, {**values, **named, **several})
+    row = decision_row(ledger, used, ledger.turn.decision_id(), input_seq, attempt, decision, None)
+    ledger.record(row)
+    return decision
+
+
+def _wake(ledger: Ledger, rules: Rules, event: Event, key: ModelKey, ended: set[str]) -> list[Question]:
+    """Have questions asked again that this event may answer: what they lacked came, or what they were about is over."""
+    woken = []
+    for question in ledger.questions(key):
+        policy = rules.policy(question.policy_ns, question.policy)
+        corroborates = (
+            question.retry_on == Happening.CORROBORATED
+            and policy is not None
+            and any(need.type == event.type for trigger in policy.triggers for need in trigger.require)
+        )
+        if corroborates or question.condition_id in ended:
+            ledger.ask(replace(question, retry_at=ledger.turn.now))
+            woken.append(question)
+    return woken
+
+
+def _look_again(ledger: Ledger, key: ModelKey) -> None:
+    """What an event moved may end a hold, or be what a verification waits for."""
+    for past in ledger.past(key):
+        if past.ended_at is None and past.phase in ("Pending", "Verifying"):
+            ledger.look_again(past.id)
+
+
+def _observe_quiet(ledger: Ledger, used: Used, input_seq: int) -> None:
+    """While a `quiet` verification runs, keep that its source showed life, or that its trigger was met again."""
+    for past in ledger.past(used.key):
+        if past.ended_at is not None or past.phase != "Verifying":
+            continue
+        remediation = remediations.read(ledger.turn.conn, past.id)
+        if remediation is None or remediation.phase is not Phase.VERIFYING:
+            continue
+        if not isinstance(remediation.rung.verify[remediation.verify_index], QuietVerification):
+            continue
+        for sample in _samples(ledger, used, remediation):
+            value = {"state": sample.state, "event": used.seq}
+            remediations.observe(ledger.turn, remediation, input_seq, value, at=sample.at, intent=None)
+
+
+def _samples(ledger: Ledger, used: Used, remediation: Remediation) -> list[Sample]:
+    event = used.event
+    samples = []
+    if event.source == ledger.event(remediation.event_seq).source:
+        samples.append(Sample(event.time, "life"))
+    policy = remediations.policy_of(ledger.turn.conn, remediation.policy_digest)
+    trigger = next(found for found in policy.triggers if found.name == remediation.trigger)
+    if event.type == trigger.type:
+        bindings = Bindings.of(event, used.model, ledger.turn.now)
+        try:
+            met = trigger.when is None or trigger.when.test(bindings)
+        except ExpressionError:
+            met = False
+        if met:
+            samples.append(Sample(event.time, "met"))
+    return samples

@@ -1,0 +1,61 @@
+"""What was received: one immutable fact, whichever wire brought it.
+
+Identity is `source` and `id` together (CloudEvents 1.0). Everything that the engine asks
+of an event often stands in a field of its own, so that no later room reads the wire again.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One validated event.
+
+    `time` is aware UTC; where the sender gave none, or one ahead of our clock, it is the
+    time of receipt (`time_marked` says that it lay ahead). `namespace` is what the sender
+    wrote or its settings say, None where nobody said. `version` is the model's version as
+    far as the event tells it. `family` None means a moment: it opens no condition.
+    """
+
+    source: str
+    id: str
+    type: str
+    subject: str | None
+    time: datetime
+    time_marked: bool
+    namespace: str | None
+    model: str
+    dataset: str | None
+    version: str | None
+    family: str | None
+    over: bool  # ends conditions of its family; with family None (ml.monitor.checked): of all families
+    about: str  # canonical key, `feature=salary;kind=data`; '' names nothing
+    data: dict[str, Any]  # numbers are floats, integers beyond 2^53 stay integers
+    extensions: dict[str, str | int | bool]
+    digest: str  # SHA-256 over the content as sent; two deliveries of one event have the same
+
+
+def about_key(data: dict[str, Any], keys: tuple[str, ...]) -> str:
+    """What an event is about, as the canonical key of its condition: `feature=salary;kind=data`.
+
+    Absent keys are left out, so an event that names nothing has the key ''.
+    """
+    return ";".join(f"{key}={_plain(data[key])}" for key in keys if data.get(key) is not None)
+
+
+def _plain(value: Any) -> str:
+    """The value as text in which `;`, `=` and `%` stand escaped, so that two keys never read alike."""
+    if isinstance(value, (dict, list, bool)):
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    elif isinstance(value, float) and value.is_integer():
+        text = str(int(value))
+    else:
+        text = str(value)
+    if "%" in text or ";" in text or "=" in text:
+        return text.replace("%", "%25").replace(";", "%3B").replace("=", "%3D")
+    return text

@@ -1,0 +1,200 @@
+"""One sentence for each transition of a remediation: what happened, and what followed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from controller.explain.reasons import because, length, listed, when
+from controller.remediation import Cause
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Turn:
+    """A transition: the step that it stands on after, the one that was tried before, phases, values."""
+
+    step: str
+    tried: str
+    before: str
+    after: str
+    values: Row
+    model: str
+
+
+_MOVES_ON = frozenset({Cause.ACTION_FAILED, Cause.STOPPED, Cause.UNCHANGED})
+
+
+def step_name(steps: Sequence[str], index: Any) -> str:
+    """`step 2 (page)`; without the name where the policy's text is not at hand."""
+    if not isinstance(index, int):
+        return "the step"
+    return f"step {index + 1} ({steps[index]})" if 0 <= index < len(steps) else f"step {index + 1}"
+
+
+def _said(values: Row) -> str:
+    message = str(values.get("message") or "").strip()
+    return f": {message}" if message else ""
+
+
+def _by(values: Row) -> str:
+    return f"{values.get('who') or 'somebody'} (“{values.get('why') or 'no reason kept'}”)"
+
+
+def _decided(t: _Turn) -> str:
+    return f"decided; {t.step} comes first"
+
+
+def _started(t: _Turn) -> str:
+    return f"{t.step} started"
+
+
+def _held(t: _Turn) -> str:
+    reason = str(t.values.get("held") or "")
+    why = f"{reason}: {because(reason, t.values, t.model)}" if reason else "no reason kept"
+    if t.after == "Cancelled":
+        return f"{t.step} was held until its time was up, so it was given up and people were told; {why}"
+    return f"{t.step} is held: {why}"
+
+
+def _released(t: _Turn) -> str:
+    return f"{t.step} is no longer held"
+
+
+def _action_done(t: _Turn) -> str:
+    return f"the action of {t.step} is done{_said(t.values)}; whether it helped is verified next"
+
+
+def _action_failed(t: _Turn) -> str:
+    return f"the action of {t.tried} failed{_said(t.values)}{_next(t)}"
+
+
+def _action_unknown(t: _Turn) -> str:
+    return f"what became of the action of {t.step} is not known{_said(t.values)}; it stopped there and people were told"
+
+
+def _run_again(t: _Turn) -> str:
+    return f"the action of {t.step} was cut off{_said(t.values)}; the policy calls it idempotent, so it is run again"
+
+
+def _timed_out(t: _Turn) -> str:
+    until = when(t.values.get("deadline"))
+    return f"the action of {t.step} ran longer than its timeout (until {until}); it is being stopped"
+
+
+def _stopped(t: _Turn) -> str:
+    return f"the action of {t.tried} was seen to stop{_said(t.values)}{_next(t)}"
+
+
+def _verified(t: _Turn) -> str:
+    return f"one verification of {t.step} is passed{_evidence(t.values)}; the next begins"
+
+
+def _recovered(t: _Turn) -> str:
+    return f"{t.step} helped, and that is verified{_evidence(t.values)}"
+
+
+def _unverified(t: _Turn) -> str:
+    return f"the action of {t.step} is done{_said(t.values)}; the policy asks for no proof, so there is none"
+
+
+def _unchanged(t: _Turn) -> str:
+    return f"{t.tried} did not help{_evidence(t.values)}{_next(t)}"
+
+
+def _worse(t: _Turn) -> str:
+    return f"after {t.step} the model is worse{_evidence(t.values)}; it stopped there and people were told"
+
+
+def _unknown(t: _Turn) -> str:
+    return f"whether {t.step} helped could not be seen{_evidence(t.values)}; it stopped there and people were told"
+
+
+def _paged(t: _Turn) -> str:
+    return f"{t.step}: people were told"
+
+
+def _over(t: _Turn) -> str:
+    return f"{t.step} was not started: {because('stale', t.values, t.model)}"
+
+
+def _cancelled(t: _Turn) -> str:
+    if t.after == "Stopping":
+        return f"cancelled by {_by(t.values)}; the action of {t.step} is being stopped"
+    if t.before == "Stopping":
+        return f"the action of {t.step} was seen to stop{_said(t.values)}"
+    return f"cancelled by {_by(t.values)}"
+
+
+def _evidence(values: Row) -> str:
+    """What the verdict rests on, in brackets."""
+    facts = []
+    if values.get("quiet_since"):
+        facts.append(f"quiet for {length(values.get('quiet'))} since {when(values['quiet_since'])}")
+    if values.get("over_since"):
+        facts.append(f"over since {when(values['over_since'])}: {listed(values.get('conditions', []))}")
+    if values.get("since"):
+        facts.append(f"so since {when(values['since'])}")
+    if values.get("samples") is not None:
+        facts.append(f"{values['samples']} samples")
+    if values.get("sign_of_life") is False:
+        facts.append("its source gave no sign of life")
+    if values.get("met"):
+        facts.append(f"{values['met']} events met the trigger meanwhile")
+    facts += [f"{label} {listed(values[key])}" for key, label in _CONDITIONS if values.get(key)]
+    if values.get("message"):
+        facts.append(str(values["message"]).strip())
+    return f" ({'; '.join(facts)})" if facts else ""
+
+
+_CONDITIONS = (
+    ("open", "still open:"),
+    ("ended_before_action", "over before the action was:"),
+    ("renewed", "renewed since:"),
+)
+
+
+def _next(t: _Turn) -> str:
+    if t.after == "Failed":
+        return "; no step is left"
+    return f"; {t.step} is next" if t.after == "Pending" else ""
+
+
+_CAUSES: dict[Cause, Callable[[_Turn], str] | str] = {
+    Cause.DECIDED: _decided,
+    Cause.AUDITED: "recorded only: the policy is in mode audit, nothing was done",
+    Cause.STARTED: _started,
+    Cause.HELD: _held,
+    Cause.RELEASED: _released,
+    Cause.ACTION_DONE: _action_done,
+    Cause.ACTION_FAILED: _action_failed,
+    Cause.ACTION_UNKNOWN: _action_unknown,
+    Cause.RUN_AGAIN: _run_again,
+    Cause.TIMED_OUT: _timed_out,
+    Cause.STOPPED: _stopped,
+    Cause.VERIFIED: _verified,
+    Cause.RECOVERED: _recovered,
+    Cause.UNVERIFIED: _unverified,
+    Cause.UNCHANGED: _unchanged,
+    Cause.WORSE: _worse,
+    Cause.UNKNOWN: _unknown,
+    Cause.PAGED: _paged,
+    Cause.OVER: _over,
+    Cause.CANCELLED: _cancelled,
+}
+
+
+def told(row: Row, steps: Sequence[str], model: str) -> str:
+    """The sentence of one transition row (`from`, `to`, `reason`, `step`, `values`)."""
+    reason, step = str(row["reason"]), row.get("step")
+    before, after = str(row["from"] or ""), str(row["to"])
+    if reason not in set(Cause):
+        return f"{before or 'nothing'} to {after}: {reason}"
+    moved_on = Cause(reason) in _MOVES_ON and after == "Pending" and isinstance(step, int) and step > 0
+    tried = step_name(steps, step - 1) if moved_on and isinstance(step, int) else step_name(steps, step)
+    sentence = _CAUSES[Cause(reason)]
+    if isinstance(sentence, str):
+        return sentence
+    return sentence(_Turn(step_name(steps, step), tried, before, after, row.get("values") or {}, model))

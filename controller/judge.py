@@ -1,0 +1,132 @@
+"""Proof: what the samples of a verification come to. Pure, takes `now`.
+
+Each verification has its own clock: it starts when the one before is done (the first
+when the action has ended), samples count from `settle` on, and at `within` it is over.
+What cannot be shown is `unknown`, never `recovered`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from controller.policy import CommandVerification, QuietVerification, ResolvedVerification
+
+
+class Verdict(StrEnum):
+    """Proof after the action; `none` where there was nothing to prove."""
+
+    NONE = "none"
+    RECOVERED = "recovered"
+    UNCHANGED = "unchanged"
+    WORSE = "worse"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One observation that bears on a verification.
+
+    :ivar state: recovered | unchanged | worse | missing of a verifying command; met | life
+        of the events that came while a `quiet` verification ran.
+    """
+
+    at: datetime
+    state: str
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ConditionEnd:
+    """How one condition of the evidence stands: its end by an event's time, or None while it is not over."""
+
+    id: str
+    ended: datetime | None
+    last_seen: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """A verdict, or None and when to look again."""
+
+    verdict: Verdict | None
+    values: dict[str, Any]
+    next_at: datetime | None = None
+    sample_due: bool = False
+
+
+def judge_command(
+    spec: CommandVerification, samples: Sequence[Sample], since: datetime, now: datetime
+) -> Judgement:
+    """Recovered, or worse, must hold for `for` without a missing or contrary sample between.
+
+    :param since: when this verification's clock started.
+    """
+    streak, streak_since, last = _streak(samples)
+    if streak in ("recovered", "worse") and last is not None and streak_since is not None:
+        if last.at - streak_since >= spec.hold:
+            values = {"since": streak_since, "samples": len(samples), "message": last.message}
+            return Judgement(Verdict(streak), values)
+    deadline = since + spec.within
+    if now >= deadline:
+        fresh = max(spec.hold, spec.every)
+        told = [sample for sample in samples if sample.state != "missing" and sample.at > now - fresh]
+        verdict = Verdict.UNCHANGED if told else Verdict.UNKNOWN
+        values = {"samples": len(samples), "told": len(told), "message": last.message if last else "no sample"}
+        return Judgement(verdict, values)
+    due = since + spec.settle if last is None else last.at + spec.every
+    if due <= now:
+        return Judgement(None, {}, deadline, sample_due=True)
+    return Judgement(None, {}, min(due, deadline))
+
+
+def _streak(samples: Sequence[Sample]) -> tuple[str | None, datetime | None, Sample | None]:
+    state: str | None = None
+    since: datetime | None = None
+    for sample in samples:
+        if sample.state == "missing":
+            state, since = None, None
+        elif sample.state != state:
+            state, since = sample.state, sample.at
+    return state, since, samples[-1] if samples else None
+
+
+def judge_quiet(spec: QuietVerification, samples: Sequence[Sample], since: datetime, now: datetime) -> Judgement:
+    """For `quiet` after `settle` nothing met the trigger, while its source showed life for the model."""
+    start = since + spec.settle
+    met = [sample.at for sample in samples if sample.state == "met" and sample.at > start]
+    quiet_since = max([start, *met])
+    alive = any(sample.state == "life" and sample.at > quiet_since for sample in samples)
+    if alive and now >= quiet_since + spec.quiet:
+        return Judgement(Verdict.RECOVERED, {"quiet_since": quiet_since, "quiet": spec.quiet})
+    deadline = since + spec.within
+    if now >= deadline:
+        return Judgement(Verdict.UNCHANGED if met else Verdict.UNKNOWN, {"met": len(met), "sign_of_life": alive})
+    ripe = quiet_since + spec.quiet
+    return Judgement(None, {}, min(ripe if ripe > now else deadline, deadline))
+
+
+def judge_resolved(
+    spec: ResolvedVerification, ends: Sequence[ConditionEnd], action_ended: datetime, since: datetime, now: datetime
+) -> Judgement:
+    """Every condition of the evidence was ended by an event later than the action, and stayed over for `for`."""
+    start = since + spec.settle
+    open_ = [end.id for end in ends if end.ended is None]
+    early = [end.id for end in ends if end.ended is not None and end.ended <= action_ended]
+    deadline = since + spec.within
+    wake = deadline
+    if ends and not open_ and not early:
+        over_since = max([start, *(end.ended for end in ends if end.ended is not None)])
+        if now >= over_since + spec.hold:
+            return Judgement(Verdict.RECOVERED, {"over_since": over_since, "conditions": [end.id for end in ends]})
+        wake = min(over_since + spec.hold, deadline)
+    if now >= deadline:
+        renewed = [end.id for end in ends if end.last_seen > start]
+        verdict = Verdict.UNCHANGED if renewed else Verdict.UNKNOWN
+        return Judgement(verdict, {"open": open_, "ended_before_action": early, "renewed": renewed})
+    return Judgement(None, {}, wake)
+
+

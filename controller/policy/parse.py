@@ -1,0 +1,126 @@
+"""Documents become policies and models; every fault of a document is found in one reading."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal, TypeVar
+
+from controller.errors import ConfigError
+from controller.policy.defaults import (
+    BUILT_IN,
+    Fallback,
+    duration,
+    ignores_quality,
+    read_defaults,
+    read_limits,
+    read_mode,
+    read_severity,
+    read_unless,
+)
+from controller.policy.digest import digest_of
+from controller.policy.model import Model
+from controller.policy.reading import Fields, Place
+from controller.policy.steps import read_steps
+from controller.policy.triggers import read_triggers
+from controller.policy.types import ModelSelector, Policy
+
+_Read = TypeVar("_Read", Policy, Model)
+_KEPT = 8192
+_policies: dict[str, Policy] = {}
+_models: dict[str, Model] = {}
+
+
+def read_policy(text: dict[str, Any]) -> tuple[Policy, list[str]]:
+    """The policy that a document's text describes, and every fault (`spec.…: …`); use it only without faults."""
+    faults: list[str] = []
+    fallback = fallback_of(text.get("defaults"), faults)
+    fields = Place(text["spec"], "spec", faults).fields("policy")
+    models, triggers = fields.need("models", "names or matchLabels"), fields.need("triggers", "a list of triggers")
+    ladder = fields.need("steps", "a list of steps")
+    steps = read_steps(ladder, fallback) if ladder else ()
+    guarded = any(step.changing for step in steps) and not ignores_quality(fields)
+    metadata = text["metadata"]
+    policy = Policy(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        digest=digest_of(text),
+        text=text,
+        mode=read_mode(fields, fallback.mode),
+        severity=read_severity(fields, fallback.severity),
+        models=_read_selector(models) if models else ModelSelector(),
+        triggers=read_triggers(triggers) if triggers else (),
+        wait=duration(fields, "wait", fallback.wait, zero=True),
+        unless=read_unless(fields.get("unless"), fallback.unless if guarded else ()),
+        limits=read_limits(fields, fallback.limits),
+        steps=steps,
+    )
+    return policy, faults
+
+
+def read_model(text: dict[str, Any]) -> tuple[Model, list[str]]:
+    """The model that a document's text describes, and every fault; use it only without faults."""
+    faults: list[str] = []
+    fields = Place(text["spec"], "spec", faults).fields("model")
+    metadata = text["metadata"]
+    baseline = _read_baseline(fields) if "baseline" in fields else {}
+    labels = metadata.get("labels", {})
+    return Model(metadata["namespace"], metadata["name"], digest_of(text), text, labels, baseline), faults
+
+
+def fallback_of(spec: Any, faults: list[str]) -> Fallback:
+    """What policies of a namespace fall back to: `spec` of its Defaults document, None where it has none."""
+    return BUILT_IN if spec is None else read_defaults(Place(spec, "spec", faults))
+
+
+def policy_from_text(text: dict[str, Any]) -> Policy:
+    """The policy of a text that was in force once; ConfigError where this version cannot read it."""
+    return _from_text(text, _policies, read_policy)
+
+
+def model_from_text(text: dict[str, Any]) -> Model:
+    """The model of a text that was in force once; ConfigError where this version cannot read it."""
+    return _from_text(text, _models, read_model)
+
+
+def _from_text(
+    text: dict[str, Any], kept: dict[str, _Read], read: Callable[[dict[str, Any]], tuple[_Read, list[str]]]
+) -> _Read:
+    digest = digest_of(text)
+    found = kept.get(digest)
+    if found is None:
+        found, faults = read(text)
+        if faults:
+            raise ConfigError(tuple(f"{text['kind']} {found.key}: {fault}" for fault in faults))
+        if len(kept) >= _KEPT:
+            kept.clear()
+        kept[digest] = found
+    return found
+
+
+def _read_selector(place: Place) -> ModelSelector:
+    fields = place.fields("models")
+    names, labels, unknown = fields.get("names"), fields.get("matchLabels"), fields.get("unknown")
+    if not names and not labels and "via" not in fields:
+        place.refuse("want names or matchLabels")
+    choice: Literal["record", "act"] = unknown.one_of("record", "act") if unknown else "record"
+    if unknown and choice == "act" and not names and labels:
+        unknown.refuse("want names beside it: an unknown model has no labels")
+    globs = tuple(item.text("a model's name or a glob") for item in names.items("names of models")) if names else ()
+    return ModelSelector(globs, _read_labels(labels) if labels else {}, choice)
+
+
+def _read_labels(place: Place) -> dict[str, str]:
+    labels = {key: label.text("a string") for key, label in place.entries("labels")}
+    if place.value == {}:
+        place.want("a map of labels")
+    return labels
+
+
+def _read_baseline(fields: Fields) -> dict[str, float]:
+    baseline: dict[str, float] = {}
+    for metric, place in fields.at("baseline").entries("numbers"):
+        if isinstance(place.value, dict) and "registry" in place.value:
+            place.refuse("a metric of the registry is not supported yet, want a number")
+        else:
+            baseline[metric] = place.number()
+    return baseline

@@ -1,0 +1,150 @@
+"""The policies and models in force, indexed: an event meets only those that it can matter to.
+
+A lookup costs the same with 10 policies and with 1,000: exact names are found in a
+dictionary, and which globs and labels select a model is worked out once per model and kept.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import timedelta
+from fnmatch import translate
+
+from controller.policy.digest import digest_of
+from controller.policy.document import Document
+from controller.policy.installation import spans
+from controller.policy.model import Ambiguous, Model
+from controller.policy.types import ModelSelector, Policy
+
+_REMEMBERED = 16_384
+
+
+def selects(selector: ModelSelector, name: str, model: Model | None) -> bool:
+    """Whether a selector means this model; one without a document (None) has no labels."""
+    if selector.names and not any(_glob(pattern).fullmatch(name) for pattern in selector.names):
+        return False
+    labels = model.labels if model else {}
+    return all(labels.get(key) == value for key, value in selector.match_labels.items())
+
+
+class _Index:
+    """Policies by event type and namespace, then by what selects models."""
+
+    __slots__ = ("_exact", "_remembered", "_wide")
+
+    def __init__(self, entries: Iterable[tuple[str, Policy]]) -> None:
+        exact: dict[tuple[str, str, str], list[Policy]] = defaultdict(list)
+        wide: dict[tuple[str, str], list[Policy]] = defaultdict(list)
+        for kind, policy in entries:
+            if _only_exact(policy.models):
+                for name in set(policy.models.names):
+                    exact[kind, policy.namespace, name].append(policy)
+            else:
+                wide[kind, policy.namespace].append(policy)
+        self._exact = {key: _ordered(found) for key, found in exact.items()}
+        self._wide = {key: _ordered(found) for key, found in wide.items()}
+        self._remembered: dict[tuple[str, str, str, str], tuple[Policy, ...]] = {}
+
+    def find(self, kind: str, namespace: str, name: str, model: Model | None) -> tuple[Policy, ...]:
+        exact = self._exact.get((kind, namespace, name), ())
+        wide = self._wide.get((kind, namespace), ())
+        if not wide:
+            return exact
+        key = (kind, namespace, name, model.digest if model else "")
+        found = self._remembered.get(key)
+        if found is None:
+            selected = tuple(policy for policy in wide if selects(policy.models, name, model))
+            found = _ordered((*exact, *selected)) if exact else selected
+            if len(self._remembered) >= _REMEMBERED:  # a flood of invented names must not fill memory
+                self._remembered.clear()
+            self._remembered[key] = found
+        return found
+
+
+class PolicySet:
+    """What is in force. Immutable but for what lookups remember; share it between threads.
+
+    `documents` are those in force, each with the text and digest that a decision refers to.
+    """
+
+    def __init__(
+        self, policies: Iterable[Policy] = (), models: Iterable[Model] = (), documents: Iterable[Document] = ()
+    ) -> None:
+        self.policies: tuple[Policy, ...] = _ordered(policies)
+        self.models: dict[tuple[str, str], Model] = {(model.namespace, model.name): model for model in models}
+        self.documents: tuple[Document, ...] = tuple(sorted(documents, key=lambda document: document.key))
+        members = [(policy.key, policy.digest) for policy in self.policies]
+        members += [(model.key, model.digest) for model in self.models.values()]
+        self.digest: str = digest_of([sorted(members), [document.digest for document in self.documents]])
+        self.longest_window: timedelta = max(
+            (length for policy in self.policies for _, length, _ in spans(policy)), default=timedelta()
+        )
+        namespaces: dict[str, list[str]] = defaultdict(list)
+        for namespace, name in sorted(self.models):
+            namespaces[name].append(namespace)
+        self._namespaces = dict(namespaces)
+        self._triggered = _Index(
+            (kind, policy) for policy in self.policies for kind in {trigger.type for trigger in policy.triggers}
+        )
+        self._named = _Index((kind, policy) for policy in self.policies for kind in _named_types(policy))
+
+    def model(self, namespace: str | None, name: str) -> Model | Ambiguous | None:
+        """The document of a model: in its namespace, or, without one, the only one so called.
+
+        `Ambiguous` names the namespaces where several are so called; None where none is.
+        """
+        if namespace is not None:
+            return self.models.get((namespace, name))
+        namespaces = self._namespaces.get(name, ())
+        if len(namespaces) > 1:
+            return Ambiguous(tuple(namespaces))
+        return self.models[namespaces[0], name] if namespaces else None
+
+    def triggered_by(self, kind: str, namespace: str, name: str, model: Model | None) -> tuple[Policy, ...]:
+        """The policies of a namespace that select the model and have a trigger of this event type.
+
+        In the order in which they are asked: severity, namespace, name.
+        """
+        return self._triggered.find(kind, namespace, name, model)
+
+    def named_by(self, kind: str, namespace: str, name: str, model: Model | None) -> tuple[Policy, ...]:
+        """The policies that select the model and name this event type in `require` or `unless`, in the same order."""
+        return self._named.find(kind, namespace, name, model)
+
+    def policy(self, namespace: str, name: str) -> Policy | None:
+        """The policy in force of this name."""
+        return next((p for p in self.policies if (p.namespace, p.name) == (namespace, name)), None)
+
+    def __repr__(self) -> str:
+        return f"PolicySet({len(self.policies)} policies, {len(self.models)} models, {self.digest[:8]})"
+
+
+def _ordered(policies: Iterable[Policy]) -> tuple[Policy, ...]:
+    return tuple(sorted(policies, key=lambda policy: (policy.severity, policy.namespace, policy.name)))
+
+
+def _named_types(policy: Policy) -> set[str]:
+    required = {entry.type for trigger in policy.triggers for entry in trigger.require}
+    return required | {entry.type for entry in policy.unless}
+
+
+def _only_exact(selector: ModelSelector) -> bool:
+    return (
+        bool(selector.names)
+        and not selector.match_labels
+        and not any(set(name) & set("*?[") for name in selector.names)
+    )
+
+
+_globs: dict[str, re.Pattern[str]] = {}
+
+
+def _glob(pattern: str) -> re.Pattern[str]:
+    found = _globs.get(pattern)
+    if found is None:
+        if len(_globs) >= _REMEMBERED:
+            _globs.clear()
+        found = _globs[pattern] = re.compile(translate(pattern))
+    return found

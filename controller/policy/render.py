@@ -1,0 +1,149 @@
+"""Actions and verifications with every expression evaluated: plain JSON, ready to be written down and done.
+
+A value becomes text so: a string as it is; a whole number without a point (3.0 is "3"),
+another number as JSON writes it; true, false and null as JSON; a time as RFC 3339; a list
+or a map as JSON without spaces. In a request's body a value keeps its JSON type, whole
+numbers without a point.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from controller.policy.bindings import EXACT, Bindings
+from controller.policy.expression import Expression, ExpressionError
+from controller.policy.types import (
+    Action,
+    Argument,
+    CommandAction,
+    CommandVerification,
+    QuietVerification,
+    RequestAction,
+    Verification,
+)
+
+MAX_ARGUMENT = 64 * 1024
+"""Characters of one argument; Linux refuses a program with one over 128 KiB."""
+MAX_BODY = 1024 * 1024
+
+
+def render(action: Action, bindings: Bindings) -> dict[str, Any]:
+    """What the action is to do for this event; durations in seconds. Raises ExpressionError.
+
+    command: `argv`, `timeout`, `idempotent`, `env`, `cwd`; request: `url`, `method`, `headers`,
+    `body`, `timeout`; page: `receiver`.
+    """
+    if isinstance(action, CommandAction):
+        return {
+            "argv": _argv(action.argv, bindings),
+            "timeout": action.timeout.total_seconds(),
+            "idempotent": action.idempotent,
+            "env": _env(action.env, bindings),
+            "cwd": action.cwd,
+        }
+    if isinstance(action, RequestAction):
+        return {
+            "url": action.url,
+            "method": action.method,
+            "headers": {name: _header(value, bindings) for name, value in action.headers.items()},
+            "body": _body(action.body, bindings),
+            "timeout": action.timeout.total_seconds(),
+        }
+    return {"receiver": action.receiver}
+
+
+def render_verification(verification: Verification, bindings: Bindings) -> dict[str, Any]:
+    """What the verification is to do; `kind` is command, quiet or resolved, durations in seconds."""
+    times = {"settle": verification.settle.total_seconds(), "within": verification.within.total_seconds()}
+    if isinstance(verification, QuietVerification):
+        return {"kind": "quiet", "quiet": verification.quiet.total_seconds(), **times}
+    times["for"] = verification.hold.total_seconds()
+    if isinstance(verification, CommandVerification):
+        return {
+            "kind": "command",
+            "argv": _argv(verification.argv, bindings),
+            "timeout": verification.timeout.total_seconds(),
+            "every": verification.every.total_seconds(),
+            "env": _env(verification.env, bindings),
+            "cwd": verification.cwd,
+            **times,
+        }
+    return {"kind": "resolved", **times}
+
+
+def as_text(value: Any) -> str:
+    """A value of an expression as an argument; see the module's docstring."""
+    if isinstance(value, str):
+        return value
+    plain = _plain(value)
+    return plain if isinstance(plain, str) else json.dumps(plain, separators=(",", ":"), ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    """A value of an expression as JSON."""
+    if isinstance(value, float):
+        if not math.isfinite(value):
+            raise ExpressionError(f"{value} is no value that could be passed on")
+        return int(value) if value.is_integer() and abs(value) <= EXACT else value
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    if isinstance(value, timedelta):
+        return _plain(value.total_seconds())
+    if isinstance(value, list | tuple):
+        return [_plain(part) for part in value]
+    if isinstance(value, Mapping):
+        return {as_text(key): _plain(part) for key, part in value.items()}
+    if isinstance(value, str | int) or value is None:
+        return value
+    raise ExpressionError(f"a value of type {type(value).__name__} cannot be passed on")
+
+
+def _argument(argument: Argument, bindings: Bindings) -> str:
+    if isinstance(argument, str):
+        return argument
+    try:
+        text = as_text(argument.evaluate(bindings))
+    except ExpressionError as error:
+        raise ExpressionError(f"{argument.source}: {error}") from error
+    if "\0" in text or len(text) > MAX_ARGUMENT:
+        raise ExpressionError(f"{argument.source}: its value cannot be an argument")
+    return text
+
+
+def _argv(argv: tuple[Argument, ...], bindings: Bindings) -> list[str]:
+    return [_argument(argument, bindings) for argument in argv]
+
+
+def _env(env: Mapping[str, Argument], bindings: Bindings) -> dict[str, str]:
+    return {name: _argument(value, bindings) for name, value in env.items()}
+
+
+def _header(value: Argument, bindings: Bindings) -> str:
+    text = _argument(value, bindings)
+    if any(ord(character) < 32 or ord(character) > 126 for character in text):
+        raise ExpressionError("a header's value must be printable ASCII on one line")
+    return text
+
+
+def _body(body: Any, bindings: Bindings) -> Any:
+    rendered = _filled(body, bindings)
+    if len(json.dumps(rendered)) > MAX_BODY:
+        raise ExpressionError("the request's body would be too large")
+    return rendered
+
+
+def _filled(part: Any, bindings: Bindings) -> Any:
+    if isinstance(part, Expression):
+        try:
+            return _plain(part.evaluate(bindings))
+        except ExpressionError as error:
+            raise ExpressionError(f"{part.source}: {error}") from error
+    if isinstance(part, dict):
+        return {key: _filled(value, bindings) for key, value in part.items()}
+    if isinstance(part, list):
+        return [_filled(value, bindings) for value in part]
+    return part

@@ -1,0 +1,225 @@
+"""The ladder: actions and verifications, read from a document."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from typing import Any
+from urllib.parse import urlsplit
+
+from controller.durations import format_duration
+from controller.policy.defaults import Fallback, check_room, duration
+from controller.policy.keys import LATER
+from controller.policy.reading import Fields, Place, either
+from controller.policy.types import (
+    Action,
+    Argument,
+    CommandAction,
+    CommandVerification,
+    PageAction,
+    QuietVerification,
+    RequestAction,
+    ResolvedVerification,
+    Step,
+    Verification,
+)
+
+_ACTIONS = ("command", "request", "page")
+_VERIFICATIONS = ("command", "quiet", "resolved")
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_OUR_HEADERS = ("idempotency-key", "content-length", "transfer-encoding", "connection", "host")
+EVERY = timedelta(minutes=1)
+
+
+def read_steps(place: Place, fallback: Fallback) -> tuple[Step, ...]:
+    """The rungs in their order; a page may only be the last."""
+    items = place.items("steps")
+    steps = tuple(_read_step(item, fallback) for item in items)
+    seen: set[str] = set()
+    for at, (step, item) in enumerate(zip(steps, items, strict=True)):
+        if step.name and step.name in seen:
+            own = Place(step.name, f"{item.path}.name", item.faults)
+            own.refuse(f'want a name of its own, "{step.name}" stands twice')
+        seen.add(step.name)
+        if not step.changing and at + 1 < len(steps):
+            item.refuse("a page ends the ladder, want it as the last step")
+    return steps
+
+
+def _read_step(place: Place, fallback: Fallback) -> Step:
+    fields = place.fields("step")
+    name, worse = fields.need("name", "a name"), fields.get("onWorse")
+    if worse:
+        worse.one_of("stop", later=("restore",))
+    label = name.label() if name else ""
+    kinds = [kind for kind in _ACTIONS if kind in fields]
+    if len(kinds) != 1:
+        if not any(key in fields for key in LATER["step"]):
+            place.refuse(f"want one action, {either(_ACTIONS)}, got {' and '.join(kinds) or 'none'}")
+        return Step(label, PageAction()) if not kinds else Step(label, _read_action(fields, kinds[0], fallback))
+    action = _read_action(fields, kinds[0], fallback)
+    if isinstance(action, PageAction):
+        if "verify" in fields:
+            fields.at("verify").refuse("a page has nothing to verify, leave it out")
+        return Step(label, action)
+    verify = fields.need("verify", 'a list of verifications, or "none"')
+    return Step(label, action, _read_verifications(verify, fallback) if verify else ())
+
+
+def _read_action(fields: Fields, kind: str, fallback: Fallback) -> Action:
+    place = fields.at(kind)
+    if kind == "command":
+        return _read_command(place, fallback)
+    if kind == "request":
+        return _read_request(place, fallback)
+    receiver = place.fields("page").get("receiver")
+    return PageAction(receiver.text("a receiver's name") if receiver else "default")
+
+
+def _read_command(place: Place, fallback: Fallback) -> CommandAction:
+    fields = place.fields("command")
+    idempotent = fields.get("idempotent")
+    return CommandAction(
+        argv=_read_argv(fields),
+        timeout=duration(fields, "timeout", fallback.command_timeout),
+        idempotent=idempotent.flag() if idempotent else False,
+        env=_read_env(fields),
+        cwd=_read_cwd(fields),
+    )
+
+
+def _read_argv(fields: Fields) -> tuple[Argument, ...]:
+    place = fields.need("argv", "a list of arguments")
+    items = place.items("arguments") if place else []
+    for program in items[:1]:
+        if not isinstance(program.value, str):
+            program.want("the program as a string")
+            return ()
+    return tuple(_read_argument(item) for item in items)
+
+
+def _read_argument(place: Place) -> Argument:
+    if isinstance(place.value, dict):
+        expression = place.fields("expression").need("expr", "an expression")
+        return (expression.expression() if expression else None) or ""
+    if place.value == "":
+        return ""
+    if isinstance(place.value, int | float) and not isinstance(place.value, bool):
+        place.refuse(f'want a string or {{expr: …}}, got {place.value}; put it in quotes: "{place.value}"')
+        return ""
+    return place.text("a string or {expr: …}")
+
+
+def _read_env(fields: Fields) -> dict[str, Argument]:
+    env: dict[str, Argument] = {}
+    for name, place in fields.at("env").entries("variables") if "env" in fields else []:
+        if not _VARIABLE.fullmatch(name):
+            place.refuse("want a variable's name of letters, digits and _")
+        elif name.startswith("MODELMEND_"):
+            place.refuse("MODELMEND_* are set by modelmend")
+        else:
+            env[name] = _read_argument(place)
+    return env
+
+
+def _read_cwd(fields: Fields) -> str | None:
+    place = fields.get("cwd")
+    return place.text("a folder") if place else None
+
+
+def _read_request(place: Place, fallback: Fallback) -> RequestAction:
+    fields = place.fields("request")
+    url, method, body = fields.need("url", "a URL"), fields.get("method"), fields.get("body")
+    headers: dict[str, Argument] = {}
+    for name, header in fields.at("headers").entries("headers") if "headers" in fields else []:
+        if not _HEADER.fullmatch(name):
+            header.refuse("want a header's name")
+        elif name.lower() in _OUR_HEADERS:
+            header.refuse("this header is set by modelmend")
+        else:
+            headers[name] = _read_argument(header)
+    return RequestAction(
+        url=_read_url(url) if url else "",
+        timeout=duration(fields, "timeout", fallback.request_timeout),
+        method=method.one_of("POST", "PUT", "PATCH") if method else "POST",
+        headers=headers,
+        body=_read_body(body) if body else None,
+    )
+
+
+def _read_url(place: Place) -> str:
+    if isinstance(place.value, dict):
+        place.refuse("want the URL as a string: where a request goes must not depend on an event")
+        return ""
+    text = place.text("a URL such as https://host/path")
+    try:
+        parts = urlsplit(text)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if text and (not valid or any(character.isspace() for character in text)):
+        place.want("a URL such as https://host/path")
+    return text
+
+
+def _read_body(place: Place) -> Any:
+    """JSON in which `{expr: …}` stands for a value."""
+    value = place.value
+    if isinstance(value, dict):
+        if set(value) == {"expr"}:
+            return Place(value["expr"], f"{place.path}.expr", place.faults).expression()
+        return {key: _read_body(Place(part, f"{place.path}.{key}", place.faults)) for key, part in value.items()}
+    if isinstance(value, list):
+        return [_read_body(Place(part, f"{place.path}[{at}]", place.faults)) for at, part in enumerate(value)]
+    return value
+
+
+def _read_verifications(place: Place, fallback: Fallback) -> tuple[Verification, ...]:
+    if place.value == "none":
+        return ()
+    if not isinstance(place.value, list):
+        place.want('a list of verifications, or "none"')
+        return ()
+    found = (_read_verification(item, fallback) for item in place.items("verifications"))
+    return tuple(verification for verification in found if verification)
+
+
+def _read_verification(place: Place, fallback: Fallback) -> Verification | None:
+    written = place.value if isinstance(place.value, dict) else {}
+    kinds = [kind for kind in _VERIFICATIONS if kind in written]
+    if len(kinds) != 1:
+        later = next((key for key in LATER["verification"] if key in written), None)
+        if isinstance(place.value, dict) and later and not kinds:
+            place.fields("command verification", later="verification").at(later)
+        else:
+            place.refuse(f"want {either(_VERIFICATIONS)}, got {' and '.join(kinds) or 'none'}")
+        return None
+    fields = place.fields(f"{kinds[0]} verification", later="verification")
+    settle = duration(fields, "settle", fallback.settle, zero=True)
+    within = duration(fields, "within", fallback.within)
+    if kinds[0] == "quiet":
+        quiet = fields.at("quiet").duration()
+        check_room(fields, within, ("settle", settle), ("quiet", quiet))
+        return QuietVerification(quiet, settle, within)
+    hold = duration(fields, "for", fallback.hold, zero=True)
+    check_room(fields, within, ("settle", settle), ("for", hold))
+    if kinds[0] == "resolved":
+        resolved = fields.at("resolved")
+        if resolved.value != {}:
+            resolved.want("{}")
+        return ResolvedVerification(settle, hold, within)
+    command = fields.at("command").fields("verifying command")
+    every = duration(fields, "every", EVERY)
+    if "every" in fields and every >= within > timedelta():
+        fields.at("every").refuse(f'want less than within ({format_duration(within)}), got "{format_duration(every)}"')
+    return CommandVerification(
+        argv=_read_argv(command),
+        timeout=duration(command, "timeout", fallback.command_timeout),
+        every=every,
+        settle=settle,
+        hold=hold,
+        within=within,
+        env=_read_env(command),
+        cwd=_read_cwd(command),
+    )

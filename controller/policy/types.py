@@ -1,0 +1,212 @@
+"""What an operator wrote, typed: policies, models, and the parts of both.
+
+Values are immutable and complete: every default is filled in, every expression is
+compiled, every duration is a `timedelta`. `digest` is over the text, so equal text means
+equal behaviour.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Literal, TypeAlias
+
+from controller.policy.expression import Expression
+
+Severity: TypeAlias = Literal["P1", "P2", "P3", "P4"]
+Mode: TypeAlias = Literal["audit", "enforce"]
+
+
+@dataclass(frozen=True, slots=True)
+class Corroboration:
+    """An entry of `require` or `unless`: an event type, and what must be true of its newest event.
+
+    `within` None: only while the condition is open (or, for `unless`, unknown).
+    """
+
+    type: str
+    when: Expression | None = None
+    within: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """`count`, or with `of` the number of its distinct values, in (now - within, now] of event time."""
+
+    at_least: int
+    within: timedelta
+    of: Expression | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Trigger:
+    """What starts a policy. `digest` is over type, `when` and counter: the key of its evidence."""
+
+    name: str
+    type: str
+    when: Expression | None = None
+    sustained: timedelta | None = None
+    counter: Counter | None = None
+    require: tuple[Corroboration, ...] = ()
+    digest: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSelector:
+    """Which models of the policy's namespace: all that match a glob of `names` (if any) and all labels."""
+
+    names: tuple[str, ...] = ()
+    match_labels: Mapping[str, str] = field(default_factory=dict)
+    unknown: Literal["record", "act"] = "record"
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """At most `max` changing remediations in `within`."""
+
+    max: int
+    within: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Breaker:
+    """Stop after `failures` remediations in `within` that did not help, until a person closes it."""
+
+    failures: int
+    within: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What holds a policy back; `scope` says whose remediations of the model count."""
+
+    cooldown: timedelta
+    budget: Budget
+    breaker: Breaker
+    max_age: timedelta
+    min_samples: int
+    scope: Literal["model", "policy"] = "model"
+
+
+Argument: TypeAlias = str | Expression
+
+
+@dataclass(frozen=True, slots=True)
+class CommandAction:
+    """A local process: argv without a shell, the environment besides ours, its working folder."""
+
+    argv: tuple[Argument, ...]
+    timeout: timedelta
+    idempotent: bool = False
+    env: Mapping[str, Argument] = field(default_factory=dict)
+    cwd: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAction:
+    """An HTTP call; `body` is JSON in which an `Expression` may stand for any value."""
+
+    url: str
+    timeout: timedelta
+    method: Literal["POST", "PUT", "PATCH"] = "POST"
+    headers: Mapping[str, Argument] = field(default_factory=dict)
+    body: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class PageAction:
+    """Tell people; ends the ladder."""
+
+    receiver: str = "default"
+
+
+Action: TypeAlias = CommandAction | RequestAction | PageAction
+
+
+@dataclass(frozen=True, slots=True)
+class CommandVerification:
+    """Run a command every `every`, from `settle` after the action, until it says so for `hold` (key `for`)."""
+
+    argv: tuple[Argument, ...]
+    timeout: timedelta
+    every: timedelta
+    settle: timedelta
+    hold: timedelta
+    within: timedelta
+    env: Mapping[str, Argument] = field(default_factory=dict)
+    cwd: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class QuietVerification:
+    """For `quiet` after `settle` nothing that meets the trigger came, while its source showed life."""
+
+    quiet: timedelta
+    settle: timedelta
+    within: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class ResolvedVerification:
+    """Every condition of the evidence was ended after the action, and stays over for `hold` (key `for`)."""
+
+    settle: timedelta
+    hold: timedelta
+    within: timedelta
+
+
+Verification: TypeAlias = CommandVerification | QuietVerification | ResolvedVerification
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A rung of the ladder: one action, and how to verify that it helped. No `verify`: unverified."""
+
+    name: str
+    action: Action
+    verify: tuple[Verification, ...] = ()
+    on_worse: Literal["stop"] = "stop"
+
+    @property
+    def kind(self) -> Literal["change", "page"]:
+        """Whether the step changes something, or pages."""
+        return "page" if isinstance(self.action, PageAction) else "change"
+
+    @property
+    def changing(self) -> bool:
+        """True for every step but a page."""
+        return not isinstance(self.action, PageAction)
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Models, triggers, guards, limits and steps. `text` is the document as it was in force."""
+
+    namespace: str
+    name: str
+    digest: str
+    text: dict[str, Any] = field(repr=False, compare=False)
+    mode: Mode
+    severity: Severity
+    models: ModelSelector
+    triggers: tuple[Trigger, ...]
+    wait: timedelta
+    unless: tuple[Corroboration, ...]
+    limits: Limits
+    steps: tuple[Step, ...]
+
+    @property
+    def key(self) -> str:
+        """`namespace/name`, as people and messages write it."""
+        return f"{self.namespace}/{self.name}"
+
+    @property
+    def changing(self) -> bool:
+        """True where any step changes something."""
+        return any(step.changing for step in self.steps)
+
+    @property
+    def page_only(self) -> bool:
+        """True where all it does is page."""
+        return not self.changing

@@ -1,0 +1,5 @@
+"""What an installation is told: one typed model out of file, environment and flags."""
+
+from controller.settings.model import Fleet, LogFormat, LogLevel, Receiver, Retention, Sender, Settings
+
+__all__ = ["Fleet", "LogFormat", "LogLevel", "Receiver", "Retention", "Sender", "Settings"]

@@ -1,0 +1,145 @@
+"""The kinds of text that settings are written in: durations, sizes, shares, addresses, patterns.
+
+A validator's ValueError says what was wanted; what was found is added where the fault is told.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Any
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator
+
+from controller.durations import parse_duration
+
+_UNITS = {"": 1, "B": 1, "KiB": 1024, "MiB": 1024**2, "GiB": 1024**3, "kB": 1000, "MB": 1000**2, "GB": 1000**3}
+_SIZE = re.compile(r"([0-9]{1,15})([A-Za-z]*)")
+_SHARE = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,6})?)%")
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+")
+_DATABASES = {"sqlite", "postgresql", "postgresql+psycopg"}
+
+
+def _length(value: Any) -> timedelta:
+    if isinstance(value, timedelta):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a duration such as 30s, 15m, 1h30m or 7d")
+    return parse_duration(value)
+
+
+def _positive(value: timedelta) -> timedelta:
+    if value <= timedelta():
+        raise ValueError("a duration longer than 0s")
+    return value
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `512`, `64KiB`, `1MiB`. Raises ValueError, saying what was wanted."""
+    match = _SIZE.fullmatch(text)
+    if match is None or match[2] not in _UNITS:
+        raise ValueError("bytes, or a size such as 64KiB or 1MiB")
+    return int(match[1]) * _UNITS[match[2]]
+
+
+def format_size(size: int) -> str:
+    """`size` bytes in the largest binary unit that divides it: `1MiB`."""
+    for unit in ("GiB", "MiB", "KiB"):
+        if size and size % _UNITS[unit] == 0:
+            return f"{size // _UNITS[unit]}{unit}"
+    return str(size)
+
+
+def _size(value: Any) -> int:
+    if isinstance(value, str):
+        return parse_size(value)
+    if type(value) is int:
+        return value
+    raise ValueError("bytes, or a size such as 64KiB or 1MiB")
+
+
+def _share(value: Any) -> float:
+    if isinstance(value, float):
+        return value
+    match = _SHARE.fullmatch(value) if isinstance(value, str) else None
+    if match is None:
+        raise ValueError("a share such as 10%")
+    return float(match[1]) / 100
+
+
+def _share_in_range(value: float) -> float:
+    if not 0 < value <= 1:
+        raise ValueError("a share over 0% and up to 100%")
+    return value
+
+
+def split_address(text: str) -> tuple[str, int]:
+    """Host and port of `127.0.0.1:8080`, `[::1]:8080`, `:8080` (every interface). Raises ValueError."""
+    host, colon, port = text.rpartition(":")
+    if not colon or not re.fullmatch(r"[0-9]{1,5}", port) or int(port) > 65535 or (host and not _HOST.fullmatch(host)):
+        raise ValueError("host:port, such as 127.0.0.1:8080")
+    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - whoever writes no host means every interface
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches `host`."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _address(text: str) -> str:
+    split_address(text)
+    return text
+
+
+def _database(text: str) -> str:
+    scheme, _, rest = text.partition("://")
+    if scheme not in _DATABASES or (scheme == "sqlite" and rest in ("", "/", "/:memory:")):
+        raise ValueError("a database URL such as sqlite:////var/lib/modelmend/modelmend.db or postgresql://host/name")
+    return text
+
+
+def _web(text: str) -> str:
+    try:
+        parts = urlsplit(text)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        fine = False
+    if not fine or re.search(r"[\x00-\x20\x7f]", text):
+        raise ValueError("a URL that begins with http:// or https://")
+    return text
+
+
+def _pattern(value: Any) -> re.Pattern[str]:
+    if isinstance(value, re.Pattern):
+        return value
+    if not isinstance(value, str):
+        raise ValueError("a regular expression")
+    try:
+        pattern = re.compile(value)
+    except (re.error, RecursionError, OverflowError) as error:
+        raise ValueError(f"a regular expression ({error})") from None
+    if not {"model", "version"} <= pattern.groupindex.keys():
+        raise ValueError("a regular expression with the groups (?P<model>...) and (?P<version>...)")
+    return pattern
+
+
+def _path(value: Any) -> Path:
+    if isinstance(value, str | Path) and str(value) and "\0" not in str(value):
+        return Path(value)
+    raise ValueError("a path")
+
+
+Length = Annotated[timedelta, BeforeValidator(_length), AfterValidator(_positive)]
+Size = Annotated[int, BeforeValidator(_size)]
+Share = Annotated[float, BeforeValidator(_share), AfterValidator(_share_in_range)]
+Address = Annotated[str, AfterValidator(_address)]
+DatabaseUrl = Annotated[str, AfterValidator(_database)]
+WebUrl = Annotated[str, AfterValidator(_web)]
+ModelPattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
+FilePath = Annotated[Path, BeforeValidator(_path)]

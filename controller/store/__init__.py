@@ -1,0 +1,1 @@
+"""The only code that speaks SQL: one implementation for SQLite and PostgreSQL."""

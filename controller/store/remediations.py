@@ -1,0 +1,257 @@
+"""Remediations in the database: saved by compare-and-set, their transitions, intents, observations.
+
+Every write here happens inside a `Turn`, so only the leader saves. A remediation runs on
+the policy text that it was decided by, whatever is reloaded meanwhile; that text is read
+from `documents` and parsed once per digest (documents never change under their digest).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, insert, select, update
+
+from controller import schema
+from controller.errors import Conflict
+from controller.judge import ConditionEnd, Sample, Verdict
+from controller.policy import Model, Policy, model_from_text, policy_from_text
+from controller.remediation import Acted, Cause, Intent, Phase, Remediation, Transition
+from controller.store.leader import Turn
+from controller.store.plain import plain
+
+_T = schema.remediations
+_COLUMNS = tuple(column.name for column in _T.columns)
+
+
+def policy_of(conn: Connection, digest: str) -> Policy:
+    """The policy with this digest, as it was in force."""
+    return policy_from_text(_text(conn, digest))
+
+
+def model_of(conn: Connection, digest: str | None, namespace: str, name: str) -> Model:
+    """The model's document with this digest, or a bare model where there was none."""
+    return model_from_text(_text(conn, digest)) if digest else Model.bare(namespace, name)
+
+
+def _text(conn: Connection, digest: str) -> dict[str, Any]:
+    text: dict[str, Any] = conn.execute(
+        select(schema.documents.c.text).where(schema.documents.c.digest == digest)
+    ).scalar_one()
+    return text
+
+
+def create(turn: Turn, remediation: Remediation, input_seq: int, values: dict[str, Any]) -> None:
+    """Write a new remediation with its first transition.
+
+    :raises Conflict: (from the write door) where the model has an active one already.
+    """
+    turn.conn.execute(insert(_T).values(**_row(remediation)))
+    _record(turn, Transition(remediation, remediation.phase, values), input_seq, from_phase="")
+
+
+def save(turn: Turn, transition: Transition, input_seq: int) -> None:
+    """Write a transition: the row by compare-and-set on `version`, the audit trail, the new intent.
+
+    :raises Conflict: where somebody else has moved it since it was read.
+    """
+    after = transition.remediation
+    changed = turn.conn.execute(
+        update(_T).where(_T.c.id == after.id, _T.c.version == after.version - 1).values(**_row(after))
+    )
+    if changed.rowcount != 1:
+        raise Conflict(f"remediation {after.id} is no longer at version {after.version - 1}")
+    _record(turn, transition, input_seq, from_phase=transition.from_phase)
+    if after.phase is Phase.RUNNING and transition.from_phase is not Phase.RUNNING:
+        turn.conn.execute(insert(schema.intents).values(**_intent_row(after)))
+    if after.phase.terminal:
+        mine = schema.targets.c.remediation_id == after.id
+        turn.conn.execute(update(schema.targets).where(mine).values(active=False))
+
+
+def _record(turn: Turn, transition: Transition, input_seq: int, *, from_phase: str) -> None:
+    after = transition.remediation
+    turn.conn.execute(
+        insert(schema.transitions).values(
+            remediation_id=after.id,
+            version=after.version,
+            from_phase=str(from_phase),
+            to_phase=str(after.phase),
+            reason=str(after.reason),
+            step=after.step,
+            values=plain(transition.values),
+            input_seq=input_seq,
+            now=turn.now,
+        )
+    )
+
+
+def _row(r: Remediation) -> dict[str, Any]:
+    row = {name: getattr(r, name) for name in _COLUMNS}
+    return row | {
+        "phase": str(r.phase),
+        "reason": str(r.reason),
+        "verdict": str(r.verdict),
+        "families": list(r.families),
+        "evidence": list(r.evidence),
+        "parameters": list(r.parameters),
+    }
+
+
+def _intent_row(r: Remediation) -> dict[str, Any]:
+    return {
+        "remediation_id": r.id,
+        "step": r.step,
+        "attempt": r.attempt,
+        "action": r.parameters[r.step]["kind"],
+        "key": r.key,
+        "end_state": r.parameters[r.step]["action"],
+    }
+
+
+def _remediation(conn: Connection, row: Row[Any]) -> Remediation:
+    values = row._asdict()
+    return Remediation(
+        **values
+        | {
+            "phase": Phase(row.phase),
+            "reason": Cause(row.reason),
+            "verdict": Verdict(row.verdict),
+            "families": tuple(row.families),
+            "evidence": tuple(row.evidence),
+            "parameters": tuple(row.parameters),
+            "steps": policy_of(conn, row.policy_digest).steps,
+        }
+    )
+
+
+def read(conn: Connection, remediation_id: str) -> Remediation | None:
+    """One remediation, or None."""
+    found = _read(conn, select(_T).where(_T.c.id == remediation_id))
+    return found[0] if found else None
+
+
+def _read(conn: Connection, query: Select[Any]) -> list[Remediation]:
+    return [_remediation(conn, row) for row in conn.execute(query)]
+
+
+def due(conn: Connection, now: datetime, limit: int) -> list[Remediation]:
+    """Those not over that are to be looked at by now, the longest due first."""
+    ready = (_T.c.ended_at.is_(None), _T.c.next_at <= now)
+    return _read(conn, select(_T).where(*ready).order_by(_T.c.next_at, _T.c.id).limit(limit))
+
+
+def next_due(conn: Connection) -> datetime | None:
+    """When the next one is to be looked at."""
+    query = select(_T.c.next_at).where(_T.c.ended_at.is_(None), _T.c.next_at.is_not(None)).order_by(_T.c.next_at)
+    found: datetime | None = conn.execute(query.limit(1)).scalar()
+    return found
+
+
+def waiting_to_start(conn: Connection, namespace: str | None = None) -> list[str]:
+    """Ids of those held before a rung: asked again when a pause or silence is lifted."""
+    query = select(_T.c.id).where(_T.c.ended_at.is_(None), _T.c.hold_reason.is_not(None)).order_by(_T.c.id)
+    if namespace is not None:
+        query = query.where(_T.c.namespace == namespace)
+    return list(conn.execute(query).scalars())
+
+
+def verifying(conn: Connection) -> list[str]:
+    """Ids of those whose verification runs."""
+    query = select(_T.c.id).where(_T.c.ended_at.is_(None), _T.c.phase == str(Phase.VERIFYING)).order_by(_T.c.id)
+    return list(conn.execute(query).scalars())
+
+
+def look_again(turn: Turn, ids: Iterable[str], at: datetime | None) -> None:
+    """Have remediations looked at from `at` on; no transition, so no new version."""
+    wanted = list(ids)
+    if wanted:
+        turn.conn.execute(update(_T).where(_T.c.id.in_(wanted), _T.c.ended_at.is_(None)).values(next_at=at))
+
+
+def open_intents(conn: Connection) -> list[Intent]:
+    """Intents whose outcome is not known yet, oldest first."""
+    intents = schema.intents
+    rows = conn.execute(select(intents).where(intents.c.done_at.is_(None)).order_by(intents.c.id))
+    return [_intent(row) for row in rows]
+
+
+def intent_of(conn: Connection, remediation: Remediation) -> Intent | None:
+    """The intent of the action at hand."""
+    intents = schema.intents.c
+    mine = (
+        intents.remediation_id == remediation.id,
+        intents.step == remediation.step,
+        intents.attempt == remediation.attempt,
+    )
+    row = conn.execute(select(schema.intents).where(*mine)).one_or_none()
+    return _intent(row) if row else None
+
+
+def _intent(row: Row[Any]) -> Intent:
+    return Intent(
+        id=row.id,
+        remediation_id=row.remediation_id,
+        step=row.step,
+        attempt=row.attempt,
+        action=row.action,
+        key=row.key,
+        end_state=row.end_state,
+        pid=row.pid,
+        pid_started=row.pid_started,
+        first_tried_at=row.first_tried_at,
+        outcome=row.outcome,
+    )
+
+
+def tried(turn: Turn, intent: Intent, pid: int | None = None, pid_started: float | None = None) -> None:
+    """Note, before the world is touched, that it is about to be; of a process, which one."""
+    intents = schema.intents
+    values: dict[str, Any] = {"first_tried_at": intent.first_tried_at or turn.now}
+    if pid is not None:
+        values |= {"pid": pid, "pid_started": pid_started}
+    turn.conn.execute(update(intents).where(intents.c.id == intent.id).values(**values))
+
+
+def finished(turn: Turn, intent: Intent, outcome: Acted) -> None:
+    """Write how an intent ended."""
+    intents = schema.intents
+    turn.conn.execute(update(intents).where(intents.c.id == intent.id).values(outcome=outcome.state, done_at=turn.now))
+
+
+def observe(
+    turn: Turn, remediation: Remediation, input_seq: int, value: dict[str, Any], *, at: datetime, intent: Intent | None
+) -> None:
+    """Keep what the outside world answered: an action's end, or a sample of the verification at hand."""
+    turn.conn.execute(
+        insert(schema.observations).values(
+            input_seq=input_seq,
+            remediation_id=remediation.id,
+            intent_id=intent.id if intent else None,
+            step=remediation.step,
+            verify_index=None if intent else remediation.verify_index,
+            at=at,
+            value=value,
+        )
+    )
+
+
+def samples(conn: Connection, remediation: Remediation) -> list[Sample]:
+    """The samples of the verification at hand, oldest first."""
+    kept = schema.observations.c
+    mine = (
+        kept.remediation_id == remediation.id,
+        kept.step == remediation.step,
+        kept.verify_index == remediation.verify_index,
+        kept.at >= (remediation.action_ended or remediation.phase_since),
+    )
+    rows = conn.execute(select(kept.at, kept.value).where(*mine).order_by(kept.at, kept.id))
+    return [Sample(row.at, row.value["state"], row.value.get("message", "")) for row in rows]
+
+
+def condition_ends(conn: Connection, ids: Sequence[str]) -> list[ConditionEnd]:
+    """How the conditions of the evidence stand."""
+    kept = schema.conditions.c
+    rows = conn.execute(select(kept.id, kept.ended, kept.last_seen).where(kept.id.in_(ids)).order_by(kept.id))
+    return [ConditionEnd(row.id, row.ended, row.last_seen) for row in rows]

@@ -1,0 +1,284 @@
+"""From rows to a `Situation`: what decide() is told about one event and one policy.
+
+Windows go by the events' own time, limits by the time of the decision; both are bounded
+above by the turn's `now`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from controller.decision import Bar, Holding, HoldFacts, Situation, TriggerFacts, breaker_trips
+from controller.events.condition import Condition
+from controller.events.event import Event
+from controller.policy import Bindings, Corroboration, Expression, ExpressionError, Model, Policy, Trigger
+from controller.silences import paused, silenced
+from controller.store.ledger import Ledger, ModelKey, Past
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """An event in use: which model it is about, and its condition after it was moved."""
+
+    seq: int
+    event: Event
+    model: Model
+    known: bool
+    candidates: tuple[str, ...]
+    condition: Condition | None
+    bindings: Bindings
+
+    @property
+    def key(self) -> ModelKey:
+        """Namespace and name of the model."""
+        return self.model.namespace, self.model.name
+
+
+def situation(
+    ledger: Ledger, used: Used, policy: Policy, fleet_limit: int, earlier: tuple[TriggerFacts, ...] = ()
+) -> Situation:
+    """All that decide() may know.
+
+    :param earlier: facts of the attempt before: `when` is evaluated once per event and trigger.
+    """
+    now = ledger.turn.now
+    condition = used.condition
+    over = condition.ended if condition is not None else None
+    last_seen = condition.last_seen if condition is not None else used.event.time
+    counted = counted_past(policy, ledger.past(used.key))
+    failures = failures_since_closed(ledger, policy, used.key, counted)
+    spent = sorted(past.started_at for past in counted if _spends(past, policy, now))
+    budget, breaker = policy.limits.budget, policy.limits.breaker
+    active, until = _active(policy, ledger.past(used.key), now)
+    question = ledger.question(policy, used.key)
+    whens = {facts.digest: facts for facts in earlier}
+    return Situation(
+        known=used.known,
+        candidates=used.candidates,
+        last_seen=last_seen,
+        over=over,
+        used_up=_used_up(used.event.family, last_seen, ledger.past(used.key)),
+        triggers=tuple(
+            _trigger_facts(ledger, used, policy, trigger, whens.get(trigger.digest))
+            for trigger in policy.triggers
+            if trigger.type == used.event.type
+        ),
+        wait_until=question.wait_until if question else None,
+        unless=holdings(ledger, policy, used.model),
+        pauses=pauses(ledger, policy, used.model),
+        silences=silences(ledger, used.event, policy, used.model),
+        active=active,
+        active_until=until,
+        failures=len(failures),
+        breaker_open=breaker_trips(failures, breaker.failures, breaker.within),
+        spent=len(spent),
+        budget_frees_at=spent[-budget.max] + budget.within if len(spent) >= budget.max else None,
+        last_end=_last_end(policy, counted),
+        fleet_active=ledger.fleet_active,
+        fleet_limit=fleet_limit,
+    )
+
+
+def counted_past(policy: Policy, past: list[Past]) -> list[Past]:
+    """The remediations that the policy's limits count: the model's changing ones, or the policy's own."""
+    own = [found for found in past if (found.policy_ns, found.policy) == (policy.namespace, policy.name)]
+    if policy.mode == "audit":
+        return [found for found in own if found.mode == "audit"]
+    own = [found for found in own if found.mode != "audit"]
+    if policy.page_only:
+        return own
+    if policy.limits.scope == "policy":
+        return [found for found in own if found.changing]
+    return [found for found in past if found.mode != "audit" and found.changing]
+
+
+def _spends(past: Past, policy: Policy, now: datetime) -> bool:
+    given_back = past.phase == "Cancelled" and not past.acted
+    return not given_back and past.started_at > now - policy.limits.budget.within
+
+
+def _last_end(policy: Policy, counted: list[Past]) -> datetime | None:
+    if policy.mode == "audit":
+        ends = [past.held_until for past in counted if past.held_until is not None]
+    else:
+        ends = [past.ended_at for past in counted if past.ended_at is not None]
+    return max(ends, default=None)
+
+
+def failures_since_closed(ledger: Ledger, policy: Policy, key: ModelKey, counted: list[Past]) -> list[datetime]:
+    """When remediations ended that acted and did not help, since a person last closed the breaker."""
+    closed = [
+        resume.at
+        for resume in ledger.resumes
+        if (resume.policy is not None or resume.model is not None)
+        and resume.policy in (None, policy.key)
+        and resume.model in (None, "/".join(key))
+    ]
+    since = max(closed, default=None)
+    return [
+        past.ended_at
+        for past in counted
+        if past.ended_at is not None and did_not_help(past) and (since is None or past.ended_at > since)
+    ]
+
+
+def did_not_help(past: Past) -> bool:
+    """Ended after acting, with a verdict other than recovered, or with its action failed."""
+    if past.mode == "audit" or not past.acted:
+        return False
+    return past.phase in ("Failed", "Escalated") or (
+        past.phase != "Succeeded" and past.verdict in ("unchanged", "worse", "unknown")
+    )
+
+
+def _active(policy: Policy, past: list[Past], now: datetime) -> tuple[str | None, datetime | None]:
+    for found in reversed(past):
+        own = (found.policy_ns, found.policy) == (policy.namespace, policy.name)
+        if policy.mode == "audit":
+            if own and found.mode == "audit" and found.held_until is not None and found.held_until > now:
+                return found.id, found.held_until
+        elif policy.page_only:
+            if own and found.mode != "audit" and found.ended_at is None:
+                return found.id, None
+        elif found.holds_model:
+            return found.id, None
+    return None, None
+
+
+def _used_up(family: str | None, last_seen: datetime, past: list[Past]) -> datetime | None:
+    if family is None:
+        return None
+    ends = [
+        found.ended_at
+        for found in past
+        if found.verdict == "recovered" and family in found.families and found.ended_at is not None
+    ]
+    last = max(ends, default=None)
+    return last if last is not None and last_seen < last else None
+
+
+def evidence_floor(policy: Policy, past: list[Past]) -> datetime | None:
+    """Evidence counts when later than this: the last acting remediation's end, and this policy's last one's."""
+    floors = []
+    for found in past:
+        own = (found.policy_ns, found.policy) == (policy.namespace, policy.name)
+        if found.mode == "audit":
+            if own and found.held_until is not None:
+                floors.append(found.held_until)
+        elif found.ended_at is not None and (found.acted or own):
+            floors.append(found.ended_at)
+    return max(floors, default=None)
+
+
+def _trigger_facts(
+    ledger: Ledger, used: Used, policy: Policy, trigger: Trigger, earlier: TriggerFacts | None
+) -> TriggerFacts:
+    when, error = (earlier.when, earlier.error) if earlier is not None else (None, None)
+    if trigger.sustained is not None and used.condition is not None and used.condition.event_seq != used.seq:
+        newest = ledger.event(used.condition.event_seq)
+        when, error = _test(trigger.when, Bindings.of(newest, used.model, ledger.turn.now))
+    elif earlier is None:
+        when, error = _test(trigger.when, used.bindings)
+    seen = 0
+    if trigger.counter is not None and when:
+        seen = ledger.seen(policy, trigger, used.key, evidence_floor(policy, ledger.past(used.key)))
+    condition = used.condition
+    is_open = condition is not None and condition.state(ledger.turn.now) == "open"
+    return TriggerFacts(
+        name=trigger.name,
+        digest=trigger.digest,
+        when=when,
+        error=error,
+        seen=seen,
+        since=condition.since if condition is not None and is_open else None,
+        required=tuple(_met(ledger, used.model, need) for need in trigger.require),
+    )
+
+
+def _test(when: Expression | None, bindings: Bindings) -> tuple[bool | None, str | None]:
+    if when is None:
+        return True, None
+    try:
+        return when.test(bindings), None
+    except ExpressionError as error:
+        return None, str(error)
+
+
+def _matching(ledger: Ledger, model: Model, need: Corroboration) -> list[Condition]:
+    found = [
+        condition
+        for condition in ledger.conditions((model.namespace, model.name))
+        if condition.type == need.type and condition.kind in ("model", "moment")
+    ]
+    return sorted(found, key=lambda condition: condition.id)
+
+
+def _met(ledger: Ledger, model: Model, need: Corroboration) -> str | None:
+    """The condition that meets `require`: open, or last seen at most `within` ago, be it over or unknown since."""
+    now = ledger.turn.now
+    for condition in _matching(ledger, model, need):
+        recent = need.within is not None and condition.last_seen >= now - need.within
+        if (condition.state(now) == "open" or recent) and _asked(ledger, model, condition, need) is True:
+            return condition.id
+    return None
+
+
+def _asked(ledger: Ledger, model: Model, condition: Condition, need: Corroboration) -> bool | None:
+    if need.when is None:
+        return True
+    newest = ledger.event(condition.event_seq)
+    return _test(need.when, Bindings.of(newest, model, ledger.turn.now))[0]
+
+
+def holdings(ledger: Ledger, policy: Policy, model: Model) -> tuple[Holding, ...]:
+    """What makes `unless` hold: open or unknown, or `within` after the end; an expression that fails holds too."""
+    now = ledger.turn.now
+    found = []
+    for need in policy.unless:
+        for condition in _matching(ledger, model, need):
+            state = condition.state(now)
+            until = _until(condition, need.within)
+            if state == "over" and (until is None or now >= until):
+                continue
+            asked = _asked(ledger, model, condition, need)
+            if asked is False:
+                continue
+            named = "error" if asked is None else {"over": "ended"}.get(state, state)
+            found.append(Holding(condition.id, condition.type, named, until if state == "over" else None))
+    return tuple(found)
+
+
+def _until(condition: Condition, within: timedelta | None) -> datetime | None:
+    return condition.ended + within if condition.ended is not None and within is not None else None
+
+
+def pauses(ledger: Ledger, policy: Policy, model: Model) -> tuple[Bar, ...]:
+    """Pauses in force for the policy and model."""
+    return tuple(
+        Bar(row.id, row.scope, row.until, row.why)
+        for row in ledger.pauses
+        if paused(row.scope, row.namespace, row.name, policy, model)
+    )
+
+
+def silences(ledger: Ledger, event: Event, policy: Policy, model: Model) -> tuple[Bar, ...]:
+    """Silences in force for the event, policy and model."""
+    return tuple(
+        Bar(row.id, "silence", row.until, row.why)
+        for row in ledger.silences
+        if silenced(row.matchers, event, policy, model)
+    )
+
+
+def hold_facts(ledger: Ledger, policy: Policy, used: Used, *, first: bool) -> HoldFacts:
+    """What is asked again before a rung; `first`: before the first, which also asks `maxAge`."""
+    condition = used.condition
+    last_seen = condition.last_seen if condition is not None else used.event.time
+    return HoldFacts(
+        over=condition.ended if condition is not None else None,
+        too_old=first and ledger.turn.now - last_seen > policy.limits.max_age,
+        unless=holdings(ledger, policy, used.model),
+        pauses=pauses(ledger, policy, used.model),
+        silences=silences(ledger, used.event, policy, used.model),
+    )
