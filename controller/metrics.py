@@ -19,7 +19,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, choose_encode
 from prometheus_client.process_collector import ProcessCollector
 
 INVALID_REASONS = ("malformed", "schema", "unknown_type", "media_type")
-REFUSED_STATUSES = ("400", "401", "403", "404", "405", "413", "415", "422", "429", "431", "500", "503")
+REFUSED_STATUSES = ("400", "401", "403", "404", "405", "409", "413", "415", "422", "429", "431", "500", "503")
 UNASKED = ("unknown_model", "internal_error", "poison")  # decided without asking any policy
 OTHER_STATUS = "other"
 PHASES = ("Pending", "Running", "Verifying", "Stopping")

@@ -18,7 +18,7 @@ import random
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from cloudevents.core.bindings.http import to_structured_event
@@ -213,7 +213,7 @@ class Outbox:
         )
         next_at = now + timedelta(seconds=wait)
         about = {"key": row.key, "receiver": row.receiver, "attempts": row.attempts + 1, "error": problem}
-        if final or next_at >= _since(row, now) + pace.dead_after:
+        if final or next_at >= row.since + pace.dead_after:
             outbox_rows.dead(conn, row.id, now, problem)
             log.error("notification given up", extra=about)
             if self._metrics:
@@ -286,12 +286,3 @@ def _secret(key: str, path: Path) -> str:
     if not secret:
         raise TemporaryError(f"{key} is empty")
     return secret
-
-
-def _since(row: OutboxRow, now: datetime) -> datetime:
-    """When the row was written: its body says it, as RFC 3339."""
-    try:
-        written = datetime.fromisoformat(row.body["time"])
-    except (KeyError, TypeError, ValueError):
-        return now
-    return written if written.tzinfo else written.replace(tzinfo=UTC)

@@ -6,7 +6,8 @@ import argparse
 from collections.abc import Mapping
 from typing import Any
 
-from controller.cli.server import as_json, client, print_json, print_list
+from controller.cli.printing import as_json, print_json, print_list
+from controller.cli.server import client
 from controller.cli.tables import safe, since, text
 from controller.client import path_of
 from controller.errors import ConfigError

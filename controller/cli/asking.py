@@ -8,7 +8,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from controller.cli import acting
-from controller.cli.server import as_json, client, note, print_json, print_list
+from controller.cli.printing import as_json, note, print_json, print_list
+from controller.cli.server import client
 from controller.cli.tables import Cell, Column, Row, full_name, safe, since, table, text
 
 

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from controller import __version__
-from controller.cli.server import as_json, note, print_json
+from controller.cli.printing import as_json, note, print_json
 from controller.cli.tables import safe, since, table, text
 from controller.errors import ConfigError
 

@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from controller.cli.server import as_json, client, note, print_json
+from controller.cli.printing import as_json, note, print_json
+from controller.cli.server import client
 from controller.cli.tables import safe
 from controller.client import Refused, faults_of
 from controller.errors import ConfigError

@@ -6,11 +6,9 @@ remediation. All inside the caller's transaction.
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
-
-from pydantic_core import to_jsonable_python
 
 from controller.decision import Decision, Outcome, Reason, Situation, TriggerFacts, admissible, decide
 from controller.engine.notices import notify
@@ -51,7 +49,7 @@ def answer(
         remediation = _start(ledger, rules, used, policy, decision, decision_id, attempt, input_seq, facts)
     row = decision_row(ledger, used, decision_id, input_seq, attempt, decision, policy)
     attached = remediation.id if remediation else facts.active if decision.reason is Reason.IN_PROGRESS else None
-    ledger.record(row | {"situation": to_jsonable_python(asdict(facts)), "remediation_id": attached})
+    ledger.record(row | {"situation": facts, "remediation_id": attached})
     _settle_question(ledger, used, policy, decision, decision_id)
     return decision
 

@@ -40,7 +40,8 @@ log = logging.getLogger(__name__)
 BATCH = 256
 """Events in one transaction, at most."""
 BATCH_SECONDS = 0.02
-"""Seconds that one batch may take: intake waits for it."""
+"""Seconds that one batch should take, since intake waits for it: the next one is made smaller, or larger, by it."""
+SMALLEST_BATCH = 16
 DUE = 64
 """Questions, remediations or repeats taken in one round."""
 IDLE = 1.0
@@ -72,6 +73,7 @@ class Engine:
         self._stopped = threading.Event()
         self._workers = Workers(workers, self._note_process, self.wake)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._batch = SMALLEST_BATCH
         self._careful_to = 0
         self._recovered = False
         self.failure: ModelmendError | None = None
@@ -174,7 +176,7 @@ class Engine:
 
     def _use_events(self) -> bool:
         with self.leadership.db.read() as conn:
-            batch = undecided(conn, BATCH)
+            batch = undecided(conn, self._batch)
         if not batch:
             self._careful_to = 0
             return False
@@ -186,7 +188,7 @@ class Engine:
                 self._use_one(stored)
             return True
         try:
-            used, answers = self._use(batch)
+            answers = self._use(batch)
         except (TemporaryError, NotLeader):
             raise
         except Exception as error:  # noqa: BLE001 — found one by one, counted and quarantined there
@@ -194,12 +196,11 @@ class Engine:
             for stored in batch:
                 self._use_one(stored)
             return True
-        self._decided(used, answers)
+        self._decided(len(batch), answers)
         return True
 
-    def _use(self, batch: Sequence[Stored]) -> tuple[int, list[tuple[str, Decision]]]:
+    def _use(self, batch: Sequence[Stored]) -> list[tuple[str, Decision]]:
         answers: list[tuple[str, Decision]] = []
-        used = 0
         began = time.perf_counter()
         with self.leadership.transaction() as turn:
             ledger = Ledger(turn)
@@ -207,16 +208,16 @@ class Engine:
             ledger.load([(model.namespace, model.name) for model in models])
             for stored in batch:
                 answers += use(ledger, self.rules, stored)
-                used += 1
-                if time.perf_counter() - began > BATCH_SECONDS:
-                    break
             ledger.flush()
-        self._metrics.decide_seconds.observe((time.perf_counter() - began) / used)
-        return used, answers
+        took = time.perf_counter() - began
+        self._metrics.decide_seconds.observe(took / len(batch))
+        fitting = int(len(batch) * BATCH_SECONDS / took)
+        self._batch = min(max(fitting, SMALLEST_BATCH), 2 * self._batch, BATCH)
+        return answers
 
     def _use_one(self, stored: Stored) -> None:
         try:
-            used, answers = self._use([stored])
+            answers = self._use([stored])
         except (TemporaryError, NotLeader):
             raise
         except Exception as error:
@@ -224,7 +225,7 @@ class Engine:
             self._count_error("internal", error)
             self._quarantine(stored, "internal_error", repr(error))
             return
-        self._decided(used, answers)
+        self._decided(1, answers)
 
     def _quarantine(self, stored: Stored, reason: str, message: str) -> None:
         evicted = careful.quarantine_event(self.leadership, self.rules, stored, reason, message)

@@ -122,14 +122,11 @@ def _inhibited(values: Row) -> str:
     return f"`unless` holds: {condition} {state}; what is measured meanwhile may be the broken data, not the model"
 
 
-def _scope(values: Row) -> str:
-    scope = values.get("scope")
-    return "everything" if scope in (None, "all") else str(scope)
-
-
 def _paused(values: Row) -> str:
     until = f"until {when(values['until'])}" if values.get("until") else "until it is resumed"
-    return f"pause {values.get('id')} stops {_scope(values)} {until} (“{values.get('why')}”)"
+    scope = values.get("scope")
+    what = "everything" if scope in (None, "all") else f"this {scope}"
+    return f"pause {values.get('id')} of {what} holds {until} (“{values.get('why')}”)"
 
 
 def _silenced(values: Row) -> str:

@@ -15,6 +15,7 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field
 from threading import Event as Signal
 from threading import Lock, Thread
+from time import perf_counter
 
 from sqlalchemy import func, select
 
@@ -54,7 +55,8 @@ class Intake:
     """The writer of events. Thread-safe; `start` before the first `submit`, `stop` after the last.
 
     `stateful` tells of a CloudEvents source whether its duplicates renew what they said;
-    `on_new` is called in the writer's thread after each commit that brought work for the engine.
+    `on_new` is called in the writer's thread after each commit that brought work for the engine,
+    `on_commit` after every one, with the seconds that it took and the events that shared it.
     """
 
     def __init__(
@@ -63,11 +65,13 @@ class Intake:
         *,
         stateful: Callable[[str], bool] = lambda _: False,
         on_new: Callable[[], None] = lambda: None,
+        on_commit: Callable[[float, int], None] = lambda _seconds, _events: None,
         most_pending: int = MOST_PENDING,
     ) -> None:
         self._db = db
         self._stateful = stateful
         self._on_new = on_new
+        self._on_commit = on_commit
         self._most_pending = most_pending
         self._rows = SqliteRows() if db.sqlite else PostgresRows()
         self._lock = Lock()
@@ -154,6 +158,7 @@ class Intake:
         return batch
 
     def _store(self, batch: list[_Submission]) -> None:
+        began = perf_counter()
         try:
             receipts, new, work = self._commit(batch)
         except TemporaryError as error:
@@ -169,14 +174,15 @@ class Intake:
                 self._undecided += new
             for submission, receipt in zip(batch, receipts, strict=True):
                 submission.future.set_result(receipt)
-            if work:
-                self._tell()
+            self._tell(perf_counter() - began, sum(len(submission.rows) for submission in batch), work=work)
 
-    def _tell(self) -> None:
+    def _tell(self, seconds: float, events: int, *, work: bool) -> None:
         try:
-            self._on_new()
+            if work:
+                self._on_new()
+            self._on_commit(seconds, events)
         except Exception:  # the events are stored and answered: nothing here may end the writer
-            log.exception("the engine could not be told of new events")
+            log.exception("nobody could be told of new events")
 
     def _refuse(self, batch: list[_Submission], error: ModelmendError) -> None:
         log.warning("%d requests were not stored: %s", len(batch), error)

@@ -53,8 +53,8 @@ def enqueue(conn: Connection, notes: Sequence[Note]) -> int:
     if not notes:
         return 0
     dialect = sqlite if conn.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(schema.outbox).on_conflict_do_nothing(index_elements=["key"])
-    return sum(conn.execute(statement.values(next_at=note.since, **asdict(note))).rowcount for note in notes)
+    statement = dialect.insert(schema.outbox).on_conflict_do_nothing(index_elements=["key"]).returning(_O.id)
+    return sum(len(conn.execute(statement.values(next_at=note.since, **asdict(note))).all()) for note in notes)
 
 
 def due(conn: Connection, now: datetime, limit: int = 50) -> list[OutboxRow]:

@@ -11,10 +11,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import Connection, Row, Select, tuple_
+from sqlalchemy import ColumnElement, Connection, Row, Select, Text, literal, tuple_
 from sqlalchemy.sql.elements import KeyedColumnElement
 
-from controller.schema import from_micros, to_micros
+from controller.schema import Instant, from_micros, to_micros
 
 MOST = 500  # items of one page
 
@@ -70,7 +70,7 @@ def page(
     """
     limit = max(1, min(limit, MOST))
     if cursor is not None:
-        after = tuple_(*_cursor_values(cursor, len(key)))
+        after = tuple_(*_after(cursor, key))
         query = query.where(tuple_(*key) < after if newest_first else tuple_(*key) > after)
     rows = conn.execute(
         query.order_by(*(column.desc() if newest_first else column.asc() for column in key)).limit(limit + 1)
@@ -82,16 +82,19 @@ def page(
 
 
 def _cursor(values: list[Any]) -> str:
-    plain = [["t", to_micros(value)] if isinstance(value, datetime) else value for value in values]
-    return to_json(plain).hex()
+    return to_json([to_micros(value) if isinstance(value, datetime) else value for value in values]).hex()
 
 
-def _cursor_values(cursor: str, width: int) -> list[Any]:
+def _after(cursor: str, key: Sequence[KeyedColumnElement[Any]]) -> list[ColumnElement[Any]]:
+    """The key that a cursor holds, each value with its column's type."""
     try:
-        plain = from_json(bytes.fromhex(cursor))
-        values = [from_micros(value[1]) if isinstance(value, list) else value for value in plain]
-        if len(values) != width or not all(isinstance(value, int | str | datetime) for value in values):
+        values = from_json(bytes.fromhex(cursor))
+        if [type(value) for value in values] != [str if isinstance(column.type, Text) else int for column in key]:
             raise ValueError(cursor)  # noqa: TRY301 — the same answer as to what cannot be read
-    except (ValueError, TypeError, LookupError, OverflowError):
+        typed = zip(key, values, strict=True)
+        return [
+            literal(from_micros(value) if isinstance(column.type, Instant) else value, column.type)
+            for column, value in typed
+        ]
+    except (ValueError, TypeError, OverflowError):
         raise ValueError(f"want a cursor that a page before gave as `next`, got {cursor[:80]!r}") from None
-    return values

@@ -78,7 +78,7 @@ def status(conn: Connection, now: datetime) -> Item:
     return {
         "now": instant(now),
         "backlog": _count(conn, events.c.decided_at.is_(None)),
-        "activeRemediations": dict(conn.execute(active).tuples().all()),
+        "activeRemediations": {phase: int(count) for phase, count in conn.execute(active)},
         "openConditions": _count(conn, conditions.ended.is_(None) & (conditions.expires > now)),
         "openQuestions": conn.execute(select(func.count()).select_from(questions)).scalar_one(),
         "pausesInForce": _count(conn, still),

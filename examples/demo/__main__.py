@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import shutil
+import signal
 import sys
 import tempfile
 import time
@@ -33,6 +34,7 @@ retrain, by examples/demo/policies.yaml. One month takes {month:.0f} seconds; so
 def main(arguments: list[str] | None = None) -> int:
     """Run the demo; gives the exit code."""
     options = _options().parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must not outlive the demo
     work = Path(tempfile.mkdtemp(prefix="modelmend-demo-"))
     try:
         holds = _run(work, options.output, options.month)
@@ -59,8 +61,8 @@ def _options() -> argparse.ArgumentParser:
 
 def _run(work: Path, output: Path, month: float) -> bool:
     began = time.monotonic()
-    real = load()
-    records = break_thermometer(real, *FAULT)
+    print(OPENING.format(month=month), end="\n\n", flush=True)
+    records = break_thermometer(load(), *FAULT)
     baseline = round(hold_out_error(records), 1)
     limit = round(ERROR_LIMIT * baseline, 1)
     story.begin(records, work)
@@ -68,7 +70,7 @@ def _run(work: Path, output: Path, month: float) -> bool:
         pager = stack.enter_context(listening())
         server = stack.enter_context(serving(work, _settings(work, pager, baseline, limit)))
         narrator = Narrator(sys.stdout, pager, limit)
-        _opening(narrator, records, server, baseline, limit, month)
+        _opening(narrator, records, server, baseline, limit)
         narrator.columns()
         world = story.Story(records, work, server, narrator, limit, month).live()
         narrator.catch_up(server)
@@ -91,9 +93,7 @@ def _settings(work: Path, pager: Pager, baseline: float, limit: float) -> Item:
     }
 
 
-def _opening(narrator: Narrator, records: Records, server: Server, baseline: float, limit: float, month: float) -> None:
-    narrator.say(OPENING.format(month=month))
-    narrator.say()
+def _opening(narrator: Narrator, records: Records, server: Server, baseline: float, limit: float) -> None:
     narrator.say(f"  data    {len(records.count):,} real hours, 2011 and 2012 (UCI Bike Sharing), sha256 {SHA256[:8]}…")
     narrator.say(f"  fault   injected by us: null temperatures in {FAULT[0]:%B %Y}; all else is as it was recorded")
     narrator.say(f"  limit   {limit:.1f} bikes an hour: 1.2 times the error on a hold-out ({baseline:.1f}, April 2011)")

@@ -34,6 +34,7 @@ class Narrator:
         self.proof: Callable[[str], str] = str  # what the weeks after a step's action showed
         self._decided = 0  # the last decision that was told
         self._moved: dict[str, int] = {}  # remediation → its last transition that was told
+        self._announced: set[str] = set()  # remediations that some line named
         self._over: set[str] = set()  # remediations of which everything was told
         self._paged = 0
         self._ids: dict[int, str] = {}  # event's seq → its id
@@ -74,6 +75,7 @@ class Narrator:
         for remediation in reversed(server.get("remediations", policy=POLICY)):
             if remediation["id"] not in self._over:
                 whole = server.get_one(f"remediations/{remediation['id']}")
+                self._announce(whole)
                 self._tell(whole)
                 if whole["active"]:
                     active.append(whole)
@@ -114,7 +116,10 @@ class Narrator:
         """One phrase for a month's decisions: an act hides the refusals that came with it."""
         acts = [one for one in decisions if one["outcome"] == "remediate"]
         if acts:
-            return self._styled(f"acts on it ({acts[0]['remediation']}, trigger {acts[0]['trigger']})", 32)
+            before = acts[0]["remediation"] in self._announced
+            self._announced.add(acts[0]["remediation"])
+            named = f"{acts[0]['remediation']}, trigger {acts[0]['trigger']}"
+            return self._styled(f"{'acted on it above' if before else 'acts on it'} ({named})", 32)
         reasons = dict.fromkeys(one["reason"] for one in decisions)
         if len(reasons) > 1:  # what was asked again counts
             reasons.pop("uncorroborated", None)
@@ -125,6 +130,11 @@ class Narrator:
         for event, outcome, reason in told:
             word = "acts on it" if outcome == "remediate" else f"{WORDS.get(reason, 'held back')} ({reason})"
             self.say(self._aside("↻", f"{event}, asked again: {word}", 2))
+
+    def _announce(self, remediation: Item) -> None:
+        if remediation["id"] not in self._announced:
+            self._announced.add(remediation["id"])
+            self.say(self._aside("→", f"acts ({remediation['id']}, trigger {remediation['trigger']})", 32))
 
     def _tell(self, remediation: Item) -> None:
         seen, steps = self._moved.get(remediation["id"], 0), remediation["steps"]

@@ -420,6 +420,21 @@ def test_cancel_leaves_no_member_of_the_group(fifo: Path) -> None:
     assert gone(*pids)
 
 
+def test_cancel_reaches_children_at_once(fifo: Path) -> None:
+    """SIGTERM goes to the whole group: a leader that only waits for its child ends with it, long before the grace."""
+    code = f"""
+        import os, signal, subprocess, sys
+        signal.signal(signal.SIGTERM, lambda *_: None)
+        child = subprocess.Popen([sys.executable, "-c", "print(flush=True); import signal; signal.pause()"], stdout=-1)
+        child.stdout.readline()
+        open({str(fifo)!r}, "w").write(f"{{os.getpid()}} {{child.pid}}")
+        sys.exit(child.wait() == -signal.SIGTERM and 7)
+    """
+    outcome, pids = cancel_when_ready(intent(code), fifo, grace=60)
+    assert (outcome.state, outcome.message) == ("stopped", "stopped: exit code 7")
+    assert gone(*pids)
+
+
 def test_unknown_kind_of_action_fails() -> None:
     """An intent of a kind that is not built in fails by name."""
     assert run(Intent(1, "r-1", 0, 1, "workflow", "k", {})).message == "no such action: workflow"

@@ -53,14 +53,16 @@ def running_clock() -> Callable[[], datetime]:
     return lambda: START + timedelta(seconds=time.monotonic() - began)
 
 
-def note(ordinal: int = 0, *, remediation: str = "r-1", receiver: str = "ops", **body: Any) -> Note:
+def note(
+    ordinal: int = 0, *, remediation: str = "r-1", receiver: str = "ops", since: datetime = START, **body: Any
+) -> Note:
     written = {
         "type": "modelmend.remediation.running",
         "time": "2026-01-23T12:00:00Z",
         "subject": "ml/salary",
         "data": {"remediation": remediation, "phase": "Running", "ordinal": ordinal, "page": False},
     }
-    return Note(f"{remediation}-{ordinal}-{receiver}", remediation, ordinal, receiver, written | body, START)
+    return Note(f"{remediation}-{ordinal}-{receiver}", remediation, ordinal, receiver, written | body, since)
 
 
 def write(db: Database, *notes: Note) -> None:
@@ -311,7 +313,7 @@ def test_dead_after_a_day_and_the_next_goes(db: Database) -> None:
     clock = HandClock()
     metrics = Metrics(version="0", receivers=["ops"])
     with HttpDouble(Reply(502)) as double, delivering(db, {"ops": webhook(double)}, clock, metrics=metrics):
-        write(db, note(0), note(1, time="2026-01-24T12:00:00Z"))
+        write(db, note(0), note(1, since=START + timedelta(hours=1)))
         tried(db)
         double.then(Reply(502), Reply(200))
         clock.now = START + timedelta(hours=24)

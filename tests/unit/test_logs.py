@@ -61,7 +61,7 @@ def test_error_comes_with_its_trace(stream: io.StringIO) -> None:
     """An exception's trace is one field of the entry, secrets taken out of it too."""
     configure("info", "json", stream)
     try:
-        raise ValueError("http://user:pw@host refused")
+        int("http://user:pw@host refused")
     except ValueError:
         logging.getLogger("x").exception("failed")
     assert "http://user:[redacted]@host refused" in json.loads(stream.getvalue())["error"]

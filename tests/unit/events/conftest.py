@@ -35,11 +35,13 @@ def example() -> dict[str, Any]:
 def read() -> Read:
     """Parse a request: `read(document)` structured, `read([document, …])` batched, or raw with `content_type`."""
 
-    def read_(body: Any, content_type: str | None = None, headers: dict[str, str] | None = None, **settings: Any) -> Parsed:
+    def read_(
+        body: Any, content_type: str | None = None, headers: dict[str, str] | None = None, **settings: Any
+    ) -> Parsed:
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         defaults = Settings(**{name: settings.pop(name) for name in ("senders", "model_pattern") if name in settings})
         return parse(
-            content_type or (BATCH if isinstance(body, list) else STRUCTURED),
+            (BATCH if isinstance(body, list) else STRUCTURED) if content_type is None else content_type,
             headers or {},
             raw,
             now=settings.get("now", NOW),
