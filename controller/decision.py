@@ -247,7 +247,7 @@ def _too_few_samples(q: _Question) -> Decision | None:
     if not wanted or not _carries_number(q.event):
         return None
     found = q.event.data.get("sampleCount")
-    if found is not None and found >= wanted:
+    if isinstance(found, int | float) and found >= wanted:
         return None
     return _refuse(Reason.TOO_FEW_SAMPLES, {"sample_count": found, "min_samples": wanted})
 
@@ -261,8 +261,12 @@ def _carries_number(event: Event) -> bool:
 
 
 def _first_true(q: _Question) -> tuple[str | None, Decision | None]:
-    """The first trigger that is true with its `require`, or why none is."""
+    """The first trigger that is true with its `require`, or why none is.
+
+    It is asked again when the first of them may have become true, whichever names the reason.
+    """
     refusals: dict[Reason, Decision] = {}
+    ripe: list[datetime] = []
     by_name = {trigger.name: trigger for trigger in q.policy.triggers}
     for facts in q.situation.triggers:
         refusal = _untrue(q, by_name[facts.name], facts)
@@ -270,9 +274,11 @@ def _first_true(q: _Question) -> tuple[str | None, Decision | None]:
             return facts.name, None
         assert refusal.reason is not None
         refusals.setdefault(refusal.reason, _about(refusal, facts.name))
+        if refusal.retry_at is not None:
+            ripe.append(refusal.retry_at)
     for reason in (Reason.UNCORROBORATED, Reason.ACCUMULATING, Reason.CONDITION_ERROR):
         if reason in refusals:
-            return None, refusals[reason]
+            return None, replace(refusals[reason], retry_at=min(ripe, default=None))
     return None, refusals.get(Reason.CONDITION_FALSE) or _refuse(Reason.CONDITION_FALSE, {})
 
 
@@ -427,15 +433,15 @@ class Refusal:
     final: bool
 
 
-def hold(changing: bool, facts: HoldFacts) -> Refusal | None:
+def hold(changing: bool, facts: HoldFacts) -> Refusal | None:  # noqa: FBT001 - `rung.changing` says itself
     """Whether the next rung may start: pause and silence hold any, `unless` a changing one.
 
-    A changing rung whose conditions are over, or (the first) whose event has become too
+    A changing rung whose conditions are over, and any first rung whose event has become too
     old, is not held but given up.
     """
     if changing and facts.over is not None:
         return Refusal(Reason.STALE, {"why": "over", "ended": facts.over}, final=True)
-    if changing and facts.too_old:
+    if facts.too_old:
         return Refusal(Reason.STALE, {"why": "too_old"}, final=True)
     held_by = (
         inhibited(facts.unless) if changing else None,
@@ -451,4 +457,4 @@ def hold(changing: bool, facts: HoldFacts) -> Refusal | None:
 def breaker_trips(failures: list[datetime], limit: int, within: timedelta) -> bool:
     """Whether `limit` failures ever fell within one window since the breaker was closed: it then stays open."""
     ordered = sorted(failures)
-    return any(ordered[i + limit - 1] - ordered[i] <= within for i in range(len(ordered) - limit + 1))
+    return any(ordered[i + limit - 1] - ordered[i] < within for i in range(len(ordered) - limit + 1))

@@ -2,14 +2,15 @@
 
 Each verification has its own clock: it starts when the one before is done (the first
 when the action has ended), samples count from `settle` on, and at `within` it is over.
-What cannot be shown is `unknown`, never `recovered`.
+What cannot be shown is `unknown`, never `recovered`; and what came after `within` shows
+nothing, so a look that comes late (the process was away) judges as one in time.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
@@ -58,22 +59,20 @@ class Judgement:
     sample_due: bool = False
 
 
-def judge_command(
-    spec: CommandVerification, samples: Sequence[Sample], since: datetime, now: datetime
-) -> Judgement:
+def judge_command(spec: CommandVerification, samples: Sequence[Sample], since: datetime, now: datetime) -> Judgement:
     """Recovered, or worse, must hold for `for` without a missing or contrary sample between.
 
     :param since: when this verification's clock started.
     """
-    streak, streak_since, last = _streak(samples)
-    if streak in ("recovered", "worse") and last is not None and streak_since is not None:
-        if last.at - streak_since >= spec.hold:
-            values = {"since": streak_since, "samples": len(samples), "message": last.message}
-            return Judgement(Verdict(streak), values)
     deadline = since + spec.within
+    samples = [sample for sample in samples if sample.at <= deadline]
+    streak, streak_since, last = _streak(samples)
+    if streak in ("recovered", "worse") and last and streak_since and last.at - streak_since >= spec.hold:
+        values = {"since": streak_since, "samples": len(samples), "message": last.message}
+        return Judgement(Verdict(streak), values)
     if now >= deadline:
         fresh = max(spec.hold, spec.every)
-        told = [sample for sample in samples if sample.state != "missing" and sample.at > now - fresh]
+        told = [sample for sample in samples if sample.state != "missing" and sample.at > deadline - fresh]
         verdict = Verdict.UNCHANGED if told else Verdict.UNKNOWN
         values = {"samples": len(samples), "told": len(told), "message": last.message if last else "no sample"}
         return Judgement(verdict, values)
@@ -96,16 +95,16 @@ def _streak(samples: Sequence[Sample]) -> tuple[str | None, datetime | None, Sam
 
 def judge_quiet(spec: QuietVerification, samples: Sequence[Sample], since: datetime, now: datetime) -> Judgement:
     """For `quiet` after `settle` nothing met the trigger, while its source showed life for the model."""
-    start = since + spec.settle
+    start, deadline = since + spec.settle, since + spec.within
+    samples = [sample for sample in samples if sample.at <= deadline]
     met = [sample.at for sample in samples if sample.state == "met" and sample.at > start]
     quiet_since = max([start, *met])
     alive = any(sample.state == "life" and sample.at > quiet_since for sample in samples)
-    if alive and now >= quiet_since + spec.quiet:
+    ripe = quiet_since + spec.quiet
+    if alive and ripe <= min(now, deadline):
         return Judgement(Verdict.RECOVERED, {"quiet_since": quiet_since, "quiet": spec.quiet})
-    deadline = since + spec.within
     if now >= deadline:
         return Judgement(Verdict.UNCHANGED if met else Verdict.UNKNOWN, {"met": len(met), "sign_of_life": alive})
-    ripe = quiet_since + spec.quiet
     return Judgement(None, {}, min(ripe if ripe > now else deadline, deadline))
 
 
@@ -120,7 +119,7 @@ def judge_resolved(
     wake = deadline
     if ends and not open_ and not early:
         over_since = max([start, *(end.ended for end in ends if end.ended is not None)])
-        if now >= over_since + spec.hold:
+        if over_since + spec.hold <= min(now, deadline):
             return Judgement(Verdict.RECOVERED, {"over_since": over_since, "conditions": [end.id for end in ends]})
         wake = min(over_since + spec.hold, deadline)
     if now >= deadline:
@@ -128,5 +127,3 @@ def judge_resolved(
         verdict = Verdict.UNCHANGED if renewed else Verdict.UNKNOWN
         return Judgement(verdict, {"open": open_, "ended_before_action": early, "renewed": renewed})
     return Judgement(None, {}, wake)
-
-

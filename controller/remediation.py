@@ -202,7 +202,7 @@ def remediation_id(source: str, event_id: str, policy_ns: str, policy: str, atte
     return "r-" + base64.b32encode(digest.digest())[:12].decode().lower()
 
 
-def may_change(steps: tuple[Step, ...], start: int, acted: bool) -> bool:
+def may_change(steps: tuple[Step, ...], start: int, *, acted: bool) -> bool:
     """Whether it counts as changing: a changing action has started, or may still come."""
     return acted or any(step.changing for step in steps[start:])
 
@@ -295,7 +295,7 @@ def _running_acted(r: Remediation, acted: Acted, now: datetime) -> Transition:
 
 def _action_done(r: Remediation, values: dict[str, Any], now: datetime) -> Transition:
     if not r.rung.verify:
-        return _moved(r, Phase.SUCCEEDED, Cause.UNVERIFIED, now, values, action_ended=now)
+        return _moved(r, Phase.SUCCEEDED, Cause.UNVERIFIED, now, values, action_ended=now, verdict=Verdict.NONE)
     return _moved(r, Phase.VERIFYING, Cause.ACTION_DONE, now, values, action_ended=now, verify_index=0)
 
 
@@ -338,8 +338,8 @@ def _stopping_cancel(r: Remediation, cancel: Cancel, now: datetime) -> Transitio
     if r.stop_then == "cancelled":
         return None
     values = {"who": cancel.who, "why": cancel.why}
-    kept: dict[str, Any] = {"stop_then": "cancelled", "deadline": r.deadline, "next_at": r.deadline, "phase_since": r.phase_since}
-    return _moved(r, Phase.STOPPING, Cause.CANCELLED, now, values, **kept)
+    kept: dict[str, Any] = {"deadline": r.deadline, "phase_since": r.phase_since}
+    return _moved(r, Phase.STOPPING, Cause.CANCELLED, now, values, stop_then="cancelled", **kept)
 
 
 def _cancel_now(r: Remediation, cancel: Cancel, now: datetime) -> Transition:
@@ -365,14 +365,12 @@ def _verifying_tick(r: Remediation, tick: Tick, now: datetime) -> Transition | N
 def _next_rung(r: Remediation, cause: Cause, now: datetime, values: dict[str, Any], **changes: Any) -> Transition:
     if r.step + 1 >= len(r.steps):
         return _moved(r, Phase.FAILED, cause, now, values, **changes)
-    changing = may_change(r.steps, r.step + 1, r.acted)
-    below: dict[str, Any] = {"step": r.step + 1, "attempt": 1, "verify_index": 0, "stop_then": None, "changing": changing}
-    return _moved(r, Phase.PENDING, cause, now, values, **below, **changes)
+    changing = may_change(r.steps, r.step + 1, acted=r.acted)
+    below: dict[str, Any] = {"step": r.step + 1, "attempt": 1, "verify_index": 0, "stop_then": None}
+    return _moved(r, Phase.PENDING, cause, now, values, changing=changing, **below, **changes)
 
 
-def _stop_and_page(
-    r: Remediation, cause: Cause, verdict: Verdict, now: datetime, values: dict[str, Any]
-) -> Transition:
+def _stop_and_page(r: Remediation, cause: Cause, verdict: Verdict, now: datetime, values: dict[str, Any]) -> Transition:
     return _moved(r, Phase.ESCALATED, cause, now, values, verdict=verdict, page="default")
 
 

@@ -18,6 +18,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    ColumnElement,
     Dialect,
     Float,
     Index,
@@ -25,6 +26,7 @@ from sqlalchemy import (
     MetaData,
     Table,
     Text,
+    TextClause,
     UniqueConstraint,
     false,
     text,
@@ -72,6 +74,12 @@ class Json(TypeDecorator[Any]):
 
 
 metadata = MetaData()
+
+
+def _partial(name: str, *columns: Column[Any], where: ColumnElement[bool] | TextClause, unique: bool = False) -> None:
+    """An index over the rows that fulfil `where`."""
+    Index(name, *columns, unique=unique, sqlite_where=where, postgresql_where=where)
+
 
 # BigInteger is no rowid alias on SQLite: only INTEGER PRIMARY KEY counts by itself.
 _Seq = BigInteger().with_variant(Integer(), "sqlite")
@@ -136,8 +144,8 @@ events = Table(  # written by intake (group commit), marked used by the engine
     Column("in_hand", Boolean, nullable=False, server_default=false()),
     UniqueConstraint("source", "id", name="events_identity"),
 )
-Index("events_undecided", events.c.seq, sqlite_where=events.c.decided_at.is_(None), postgresql_where=events.c.decided_at.is_(None))
-Index("events_renewed", events.c.seq, sqlite_where=events.c.renewed_at.is_not(None), postgresql_where=events.c.renewed_at.is_not(None))
+_partial("events_undecided", events.c.seq, where=events.c.decided_at.is_(None))
+_partial("events_renewed", events.c.seq, where=events.c.renewed_at.is_not(None))
 Index("events_of_model", events.c.model, events.c.namespace, events.c.time)
 Index("events_by_id", events.c.id)
 Index("events_received", events.c.received_at)
@@ -176,7 +184,15 @@ evidence = Table(  # written by the engine where a counting trigger's `when` was
     Column("time", Instant, nullable=False),
     Column("value", Json),
 )
-Index("evidence_of", evidence.c.policy_ns, evidence.c.policy, evidence.c.trigger_digest, evidence.c.model, evidence.c.namespace, evidence.c.time)
+Index(
+    "evidence_of",
+    evidence.c.policy_ns,
+    evidence.c.policy,
+    evidence.c.trigger_digest,
+    evidence.c.model,
+    evidence.c.namespace,
+    evidence.c.time,
+)
 
 models = Table(  # written by the engine: what it has learnt of each model
     "models",
@@ -238,7 +254,7 @@ decisions = Table(  # every answer to "event x policy"; the last attempt counts
 )
 Index("decisions_of_model", decisions.c.model, decisions.c.namespace, decisions.c.now)
 Index("decisions_of_policy", decisions.c.policy, decisions.c.policy_ns, decisions.c.now)
-Index("decisions_of_remediation", decisions.c.remediation_id, sqlite_where=decisions.c.remediation_id.is_not(None), postgresql_where=decisions.c.remediation_id.is_not(None))
+_partial("decisions_of_remediation", decisions.c.remediation_id, where=decisions.c.remediation_id.is_not(None))
 Index("decisions_now", decisions.c.now)
 
 questions = Table(  # one open question per policy and model: the newest event refused by what may yet lift
@@ -258,7 +274,7 @@ questions = Table(  # one open question per policy and model: the newest event r
     Column("severity", Text, nullable=False),
     Column("since", Instant, nullable=False),
 )
-Index("questions_due", questions.c.retry_at, sqlite_where=questions.c.retry_at.is_not(None), postgresql_where=questions.c.retry_at.is_not(None))
+_partial("questions_due", questions.c.retry_at, where=questions.c.retry_at.is_not(None))
 Index("questions_waiting", questions.c.retry_on, questions.c.severity, questions.c.since)
 Index("questions_of_model", questions.c.model, questions.c.namespace)
 
@@ -303,8 +319,10 @@ remediations = Table(  # written by the engine, compare-and-set on version
     Column("next_at", Instant),
     Column("version", Integer, nullable=False),
 )
-Index("remediations_one_per_model", remediations.c.namespace, remediations.c.model, unique=True, sqlite_where=text("holds_model"), postgresql_where=text("holds_model"))
-Index("remediations_due", remediations.c.next_at, sqlite_where=remediations.c.ended_at.is_(None), postgresql_where=remediations.c.ended_at.is_(None))
+_partial(
+    "remediations_one_per_model", remediations.c.namespace, remediations.c.model, unique=True, where=text("holds_model")
+)
+_partial("remediations_due", remediations.c.next_at, where=remediations.c.ended_at.is_(None))
 Index("remediations_of_model", remediations.c.model, remediations.c.namespace, remediations.c.started_at)
 Index("remediations_of_policy", remediations.c.policy, remediations.c.policy_ns, remediations.c.started_at)
 Index("remediations_ended", remediations.c.ended_at)
@@ -319,7 +337,7 @@ targets = Table(  # what a remediation acts upon; one active remediation per tar
     Column("name", Text, primary_key=True),
     Column("active", Boolean, nullable=False),
 )
-Index("targets_one_active", targets.c.kind, targets.c.namespace, targets.c.name, unique=True, sqlite_where=text("active"), postgresql_where=text("active"))
+_partial("targets_one_active", targets.c.kind, targets.c.namespace, targets.c.name, unique=True, where=text("active"))
 
 transitions = Table(  # the audit trail of every remediation
     "transitions",
@@ -355,7 +373,7 @@ intents = Table(  # what an action is about to do, committed before the world is
     UniqueConstraint("remediation_id", "step", "attempt", name="intents_once"),
     UniqueConstraint("key", name="intents_key"),
 )
-Index("intents_open", intents.c.id, sqlite_where=intents.c.done_at.is_(None), postgresql_where=intents.c.done_at.is_(None))
+_partial("intents_open", intents.c.id, where=intents.c.done_at.is_(None))
 
 observations = Table(  # what the outside world answered: action outcomes, samples of verification
     "observations",
@@ -377,7 +395,9 @@ acts = Table(  # what a person did: stored by the API, used by the engine (input
     metadata,
     Column("id", _Seq, primary_key=True),
     Column("kind", Text, nullable=False),  # pause | resume | silence | expire | cancel | end_condition | replay
-    Column("scope", Text, nullable=False),  # all | namespace | policy | model | remediation | condition | silence | event
+    Column(
+        "scope", Text, nullable=False
+    ),  # all | namespace | policy | model | remediation | condition | silence | event
     Column("ref", Text, nullable=False),
     Column("body", Json, nullable=False),
     Column("who", Text, nullable=False),
@@ -386,7 +406,7 @@ acts = Table(  # what a person did: stored by the API, used by the engine (input
     Column("input_seq", BigInteger),
     Column("outcome", Json),  # {"ok": bool, …}
 )
-Index("acts_unused", acts.c.id, sqlite_where=acts.c.input_seq.is_(None), postgresql_where=acts.c.input_seq.is_(None))
+_partial("acts_unused", acts.c.id, where=acts.c.input_seq.is_(None))
 Index("acts_of", acts.c.kind, acts.c.scope, acts.c.at)
 
 silences = Table(  # written by acts; read by every situation
@@ -415,7 +435,7 @@ pauses = Table(  # written by acts; read by every situation
     Column("who", Text, nullable=False),
     Column("why", Text, nullable=False),
 )
-Index("pauses_in_force", pauses.c.scope, sqlite_where=pauses.c.lifted_at.is_(None), postgresql_where=pauses.c.lifted_at.is_(None))
+_partial("pauses_in_force", pauses.c.scope, where=pauses.c.lifted_at.is_(None))
 
 outbox = Table(  # written with the transition that it tells of; emptied by the outbox thread
     "outbox",
@@ -434,7 +454,7 @@ outbox = Table(  # written with the transition that it tells of; emptied by the 
     Column("error", Text),
     UniqueConstraint("key", name="outbox_key"),
 )
-Index("outbox_due", outbox.c.next_at, sqlite_where=text("sent_at IS NULL AND dead_at IS NULL"), postgresql_where=text("sent_at IS NULL AND dead_at IS NULL"))
+_partial("outbox_due", outbox.c.next_at, where=text("sent_at IS NULL AND dead_at IS NULL"))
 Index("outbox_order", outbox.c.remediation_id, outbox.c.receiver, outbox.c.ordinal)
 
 quarantine = Table(  # what could not be used; bounded, one row per distinct item

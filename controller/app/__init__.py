@@ -13,7 +13,6 @@ import signal
 import socket
 import threading
 import time
-from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 
@@ -33,7 +32,7 @@ from controller.policy import Installation, PolicySet
 from controller.receiver import BoundedHttp, Limits, Receiver
 from controller.settings import Sender, Settings
 from controller.store import acts, policy_sets
-from controller.store.database import Database
+from controller.store.database import Database, system_clock
 from controller.store.intake import Intake
 from controller.store.leader import Leadership
 from controller.tokens import Tokens
@@ -53,7 +52,7 @@ class App:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self._started_at = datetime.now(UTC)
+        self._started_at = system_clock()
         self.metrics = Metrics(version=__version__, sources=settings.senders, receivers=settings.receivers)
         self._types = EventTypes(settings.event_types)
         self._tokens = Tokens(settings.tokens) if settings.tokens else None
@@ -74,6 +73,7 @@ class App:
         self._socket: socket.socket | None = None
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
+        self._stopping = threading.Event()
 
     def _stateful(self, source: str) -> bool:
         return self.settings.senders.get(source, _UNSAID).stateful
@@ -134,7 +134,7 @@ class App:
         )
         self._thread.start()
         while not self._server.started and self._thread.is_alive():
-            time.sleep(0.005)
+            self._thread.join(0.005)  # a thread that ends here has said why
         log.info("modelmend %s listens on %s, store %s", __version__, self.address, self.db.name)
 
     def _asgi(self) -> Receiver:
@@ -144,7 +144,7 @@ class App:
                 db=self.db,
                 submit_act=self.submit_act,
                 metrics=self.metrics,
-                clock=lambda: datetime.now(UTC),
+                clock=system_clock,
                 status=self._status,
                 tokens=self._tokens,
                 insecure=settings.insecure,
@@ -157,7 +157,7 @@ class App:
             model_pattern=settings.model_pattern,
             tokens=self._tokens,
             metrics=self.metrics,
-            now=lambda: datetime.now(UTC),
+            now=system_clock,
             ready=self.not_ready,
             limits=Limits(max_body=settings.max_body, max_batch=settings.max_batch, backlog=settings.backlog),
             mounted=WSGIMiddleware(flask, workers=WEB_THREADS),  # type: ignore[arg-type]
@@ -191,7 +191,7 @@ class App:
             outcome = acts.outcome(self.db, act_id)
             if outcome is not None:
                 return outcome
-            time.sleep(pause)
+            self._stopping.wait(pause)
             pause = min(2 * pause, 0.1)
         raise TemporaryError(f"act {act_id} is stored and will be carried out; it was not within {ACT_SECONDS:.0f} s")
 

@@ -18,6 +18,7 @@ from functools import partial
 
 from sqlalchemy import Connection
 
+from controller.decision import Decision
 from controller.engine import careful, starting
 from controller.engine.acting import carry_out
 from controller.engine.asking import ask_again
@@ -25,7 +26,6 @@ from controller.engine.moving import give, tick
 from controller.engine.rules import Rules
 from controller.engine.using import renew, use
 from controller.engine.working import ActionEnded, Result, SampleTaken, Workers, sample_key
-from controller.decision import Decision
 from controller.errors import Conflict, ModelmendError, NotLeader, TemporaryError
 from controller.metrics import Metrics
 from controller.policy import CommandVerification, PolicySet
@@ -160,6 +160,8 @@ class Engine:
         busy |= self._use_renewals()
         busy |= self._ask_questions()
         busy |= self._look_at_remediations()
+        if not busy:
+            self._start_actions()
         return busy
 
     def _recover(self) -> None:

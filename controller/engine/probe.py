@@ -11,8 +11,8 @@ import sys
 
 from controller.engine.rules import Rules
 from controller.engine.using import use
-from controller.policy import Installation, accept
 from controller.events.types import EventTypes
+from controller.policy import Installation, accept
 from controller.settings import Fleet
 from controller.store import policy_sets
 from controller.store.database import Database

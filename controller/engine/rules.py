@@ -9,8 +9,8 @@ from datetime import timedelta
 from controller.events.condition import condition_id
 from controller.events.event import Event
 from controller.policy import Ambiguous, Bindings, Model, Policy, PolicySet
-from controller.store.ledger import Ledger
 from controller.settings import Fleet, Sender
+from controller.store.ledger import Ledger
 from controller.store.situation import Used
 
 DEFAULT_NAMESPACE = "default"

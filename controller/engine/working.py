@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from controller import actions, verify
+from controller.errors import ModelmendError
 from controller.remediation import Acted, Intent, Remediation
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,10 @@ class SampleTaken:
 
 
 Result = ActionEnded | SampleTaken
+
+
+class _NotBegunError(Exception):
+    """The process could not be made durable, so it was never let go."""
 
 
 @dataclass(slots=True)
@@ -119,9 +124,20 @@ class Workers:
         job.future = self._pool.submit(work, job)
 
     def _act(self, intent: Intent, job: _Job) -> None:
+        def started(pid: int, at: float) -> None:
+            try:
+                self._started(intent, pid, at)
+            except ModelmendError as error:
+                raise _NotBegunError from error
+
         try:
-            outcome = actions.run(intent, lambda pid, at: self._started(intent, pid, at), job.cancelled)
+            outcome = actions.run(intent, started, job.cancelled)
             acted = Acted(outcome.state, outcome.message, outcome.outputs)
+        except _NotBegunError as error:  # the store is away: nothing ran, the intent stays open and is begun again
+            log.warning("action of %s is not begun: %s", intent.key, error.__cause__)
+            with self._lock:
+                self._jobs.pop(intent.id, None)
+            return
         except Exception as error:
             log.exception("action of %s failed unexpectedly", intent.key)
             acted = Acted("unknown", f"internal error: {error!r}")

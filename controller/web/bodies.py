@@ -182,6 +182,9 @@ class SilenceBody(_Strict):
         for name in self.matchers:
             if name not in MATCHERS and not re.fullmatch(r"labels\.\S+", name):
                 raise ValueError(f"matchers named {', '.join(MATCHERS)} or labels.<name>, not {name!r}")
+        for name in ("model", "policy"):
+            if "/" in self.matchers.get(name, ""):
+                raise ValueError(f"for {name} a name; its namespace is a matcher of its own")
         if (self.ends_at is None) == (self.for_ is None):
             raise ValueError("either endsAt or for")
         if self.all and self.matchers:

@@ -188,6 +188,9 @@ class RemediationInFull(Remediation):
     """A remediation with all that is known of it."""
 
     steps: list[str] = Field(description="names of its policy's steps")
+    parameters: list[Any] = Field(description="per step, every expression evaluated")
+    attempt: int = Field(description="of the step at hand")
+    version: int = Field(description="transitions so far")
     transitions: list[Transition]
     intents: list[dict[str, Any]] = Field(description="what was about to be done, as written down before")
     observations: list[dict[str, Any]] = Field(description="what the outside world answered")
