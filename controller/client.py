@@ -1,4 +1,4 @@
-"""The commands' side of the JSON API: one session, problems turned into our own errors.
+"""The commands' side of the JSON API: one pool of connections, problems turned into our own errors.
 
 Small on purpose: the commands that only ask a server must start quickly, so this imports
 neither the server nor the store.
@@ -14,7 +14,7 @@ from urllib.parse import quote, urlsplit
 import requests
 
 from controller import __version__
-from controller.errors import Conflict, PermanentError, TemporaryError
+from controller.errors import ConfigError, Conflict, PermanentError, TemporaryError
 
 DEFAULT_SERVER = "http://127.0.0.1:8080"
 CONNECT_SECONDS, READ_SECONDS = 5.0, 60.0
@@ -48,14 +48,16 @@ class Client:
 
     :param server: its address, as `http://127.0.0.1:8080` or `mend.example:8080`.
     :param token: a bearer token, or None.
+
+    Raises ConfigError for what is no address.
     """
 
     def __init__(self, server: str, token: str | None = None) -> None:
-        self.server = (server if "://" in server else f"http://{server}").rstrip("/")
+        self.server, host = _address(server)
         self._session = requests.Session()
         self._session.auth = _Bearer(token)
         self._session.headers.update({"User-Agent": f"modelmend/{__version__}", "Accept": "application/json"})
-        if urlsplit(self.server).hostname in _LOOPBACK:
+        if host in _LOOPBACK:
             self._session.trust_env = False  # no proxy stands between us and ourselves
 
     def close(self) -> None:
@@ -119,6 +121,19 @@ class Client:
         if answer.status_code in (429, 503):
             raise TemporaryError(message, retry_after=_seconds(answer.headers.get("Retry-After")))
         raise Refused(message, answer.status_code, problem)
+
+
+def _address(server: str) -> tuple[str, str]:
+    """The URL of a server, and its host."""
+    url = (server if "://" in server else f"http://{server}").rstrip("/")
+    try:
+        parts = urlsplit(url)
+        port, host = parts.port, parts.hostname
+    except ValueError:
+        host = None
+    if not host or parts.scheme not in ("http", "https") or port == 0 or parts.query or parts.fragment:
+        raise ConfigError((f"server: want an address such as http://127.0.0.1:8080, got {server!r}",))
+    return url, host
 
 
 def path_of(*parts: str) -> str:

@@ -142,13 +142,11 @@ events = Table(  # written by intake (group commit), marked used by the engine
     Column("decided_at", Instant),
     Column("input_seq", BigInteger),
     Column("in_hand", Boolean, nullable=False, server_default=false()),
-    UniqueConstraint("source", "id", name="events_identity"),
+    UniqueConstraint("id", "source", name="events_identity"),  # id first: people ask by it alone
 )
 _partial("events_undecided", events.c.seq, where=events.c.decided_at.is_(None))
 _partial("events_renewed", events.c.seq, where=events.c.renewed_at.is_not(None))
 Index("events_of_model", events.c.model, events.c.namespace, events.c.time)
-Index("events_by_id", events.c.id)
-Index("events_received", events.c.received_at)
 
 conditions = Table(  # moved by the engine when it uses an event; open, over, unknown are derived from now
     "conditions",

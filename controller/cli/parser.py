@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Any
 
 OUTPUTS = ("table", "json")
 ROLES = ("send", "read", "operate")
@@ -33,6 +34,7 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 Add = Callable[..., argparse.ArgumentParser]
+Parts = Any  # argparse keeps the type of what add_subparsers gives to itself
 
 
 def _server_options() -> argparse.ArgumentParser:
@@ -88,6 +90,17 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _part(
+    parts: Parts, name: str, summary: str, parents: Sequence[argparse.ArgumentParser] = ()
+) -> argparse.ArgumentParser:
+    """A part of a command: `modelmend silence add`."""
+    described = f"{summary[0].upper()}{summary[1:]}"
+    part: argparse.ArgumentParser = parts.add_parser(
+        name, help=summary, description=described, parents=list(parents), allow_abbrev=False
+    )
+    return part
+
+
 def _serving(add: Add) -> None:
     serve = add("serve", "Receive events, decide, act and verify, until told to stop")
     serve.add_argument(
@@ -116,11 +129,11 @@ def _serving(add: Add) -> None:
 
     token = add("token", "Make tokens, and say which there are")
     parts = token.add_subparsers(dest="part", metavar="PART", required=True)
-    new = parts.add_parser("new", help="make a token; it is shown once, its digest is kept", allow_abbrev=False)
+    new = _part(parts, "new", "make a token; it is shown once, its digest is kept")
     new.add_argument("name", help="whose it is; acts are recorded under this name")
     new.add_argument("--role", choices=ROLES, action="append", required=True, help="what it may do; may be repeated")
     new.add_argument("--expires", metavar="TIME", help="its end, RFC 3339 (default: never)")
-    listed = parts.add_parser("list", help="names and roles of the tokens", allow_abbrev=False)
+    listed = _part(parts, "list", "names and roles of the tokens")
     for part in (new, listed):
         part.add_argument("--tokens", metavar="FILE", help="tokens file; else MODELMEND_TOKENS, else .modelmend/tokens")
         part.add_argument(
@@ -161,9 +174,8 @@ def _asking(add: Add) -> None:
         server,
         _list_options("model", "namespace", "family", "source", "state"),
     )
-    end = conditions.add_subparsers(dest="part", metavar="PART").add_parser(
-        "end", help="end a condition", parents=[server, why], allow_abbrev=False
-    )
+    parts = conditions.add_subparsers(dest="part", metavar="PART")
+    end = _part(parts, "end", "end a condition by a person's word", [server, why])
     end.add_argument("id", metavar="ID", help="the condition's id")
 
 
@@ -187,7 +199,7 @@ def _acting(add: Add) -> None:
 
     silence = add("silence", "Mute for a time what matches; list silences; end one", server)
     parts = silence.add_subparsers(dest="part", metavar="PART", required=True)
-    new = parts.add_parser("add", help="add a silence", parents=[server, why], allow_abbrev=False)
+    new = _part(parts, "add", "add a silence", [server, why])
     new.add_argument(
         "matchers", nargs="*", metavar="NAME=GLOB", help="all must match: namespace, model, policy, type, source, "
         "severity, feature, metric, slice, labels.<name>",
@@ -197,17 +209,17 @@ def _acting(add: Add) -> None:
     until.add_argument("--for", dest="length", metavar="DURATION", help="how long, as 2h or 3d")
     until.add_argument("--until", metavar="TIME", help="its end, RFC 3339")
     new.add_argument("--from", dest="start", metavar="TIME", help="its start, RFC 3339 (default: now)")
-    listed = parts.add_parser("list", help="list silences", parents=[server, _list_options()], allow_abbrev=False)
+    listed = _part(parts, "list", "list silences", [server, _list_options()])
     listed.add_argument("--state", choices=("pending", "active", "expired"), help="only in this state")
-    expire = parts.add_parser("expire", help="end a silence now", parents=[server, why], allow_abbrev=False)
+    expire = _part(parts, "expire", "end a silence now", [server, why])
     expire.add_argument("id", metavar="ID", help="the silence's id")
 
     _pausing(add, server, why)
 
     quarantine = add("quarantine", "What could not be used; try it again", server)
     parts = quarantine.add_subparsers(dest="part", metavar="PART", required=True)
-    parts.add_parser("list", help="list the quarantine", parents=[server, _list_options()], allow_abbrev=False)
-    replay = parts.add_parser("replay", help="try an item again", parents=[server, why], allow_abbrev=False)
+    _part(parts, "list", "list the quarantine", [server, _list_options()])
+    replay = _part(parts, "replay", "try an item again", [server, why])
     replay.add_argument("digest", metavar="DIGEST", help="the item's digest")
 
 

@@ -68,9 +68,11 @@ def _data(given: list[str]) -> dict[str, Any]:
 def _value(text: str) -> Any:
     """Numbers, true, false, null, lists and objects as JSON; all else is text."""
     try:
-        return json.loads(text, parse_constant=lambda constant: constant)
+        value = json.loads(text)
+        json.dumps(value, allow_nan=False)  # NaN, 1e999: Python reads them, JSON has no such numbers
     except ValueError:
         return text
+    return value
 
 
 def _refused(arguments: argparse.Namespace, refused: Refused) -> int:

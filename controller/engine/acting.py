@@ -125,16 +125,19 @@ def _end_condition(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[s
 def _replay(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any]:
     """Use an event that was quarantined; `ref` is the digest of its row there."""
     q, d = schema.quarantine.c, schema.decisions.c
-    item = turn.conn.execute(select(q.event_seq).where(q.digest == act.ref)).one_or_none()
+    item = turn.conn.execute(select(q.event_seq, q.replayed_at).where(q.digest == act.ref)).one_or_none()
     stored = one(turn.conn, item.event_seq) if item is not None and item.event_seq is not None else None
-    if stored is None:
+    if item is None or stored is None:
         return _no(f"quarantine has no event under {act.ref}")
+    if item.replayed_at is not None:
+        return _no(f"{act.ref} was replayed already")
     last = turn.conn.execute(select(func.max(d.attempt)).where(d.event_seq == stored.seq)).scalar() or 0
     ledger = Ledger(turn)
     decisions = use(ledger, rules, stored, attempt=last + 1)
     ledger.flush()
     turn.conn.execute(update(schema.quarantine).where(q.digest == act.ref).values(replayed_at=turn.now))
-    return {"ok": True, "event": stored.event.id, "decisions": [str(found.reason or "remediate") for _, found in decisions]}
+    answers = [str(found.reason or found.outcome) for _, found in decisions]
+    return {"ok": True, "event": stored.event.id, "decisions": answers}
 
 
 _KINDS: dict[str, Callable[[Turn, Rules, Act, int], dict[str, Any]]] = {

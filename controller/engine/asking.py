@@ -40,8 +40,7 @@ def ask_again(turn: Turn, rules: Rules, key: questions.Key) -> Decision | None:
         decision = answer(ledger, rules, used, policy, input_seq, attempt=attempt + 1, earlier=earlier)
     ledger.flush()
     if question.retry_on == Happening.FLEET and decision.outcome is not Outcome.REMEDIATE:
-        if ledger.fleet_active < rules.fleet_limit:
-            questions.ask_for_fleet(turn)
+        questions.ask_for_fleet(turn, min(1, rules.fleet_limit - ledger.fleet_active))
     return decision
 
 

@@ -31,26 +31,26 @@ def answer(
     input_seq: int,
     *,
     attempt: int = 1,
-    earlier: tuple[TriggerFacts, ...] = (),
+    earlier: tuple[TriggerFacts, ...] | None = None,
 ) -> Decision:
     """Decide one event for one policy and record it.
 
-    :param attempt: 1 when the event is used; more when an open question is asked again.
-    :param earlier: trigger facts of the attempt before.
+    :param attempt: 1 when the event is used; more when it is asked again.
+    :param earlier: trigger facts of the attempt before, where an open question is asked again; None: the
+        event is being used, so it may become evidence.
     """
     now = ledger.turn.now
-    facts = situation(ledger, used, policy, rules.fleet_limit, earlier)
-    if attempt == 1:
+    facts = situation(ledger, used, policy, rules.fleet_limit, earlier or ())
+    if earlier is None:
         facts = _with_evidence(ledger, used, policy, facts)
     decision = decide(used.event, used.model, policy, facts, now)
-    decision_id = ledger.turn.decision_id()
+    row = decision_row(ledger, used, ledger.turn.decision_id(), input_seq, attempt, decision, policy)
     remediation = None
     if decision.outcome is Outcome.REMEDIATE or decision.reason is Reason.AUDIT:
-        remediation = _start(ledger, rules, used, policy, decision, decision_id, attempt, input_seq, facts)
-    row = decision_row(ledger, used, decision_id, input_seq, attempt, decision, policy)
+        remediation = _start(ledger, rules, used, policy, decision, facts, row)
     attached = remediation.id if remediation else facts.active if decision.reason is Reason.IN_PROGRESS else None
     ledger.record(row | {"situation": facts, "remediation_id": attached})
-    _settle_question(ledger, used, policy, decision, decision_id)
+    _settle_question(ledger, used, policy, decision, row["id"])
     return decision
 
 
@@ -121,17 +121,15 @@ def _start(
     used: Used,
     policy: Policy,
     decision: Decision,
-    decision_id: int,
-    attempt: int,
-    input_seq: int,
     facts: Situation,
+    row: dict[str, Any],
 ) -> Remediation:
     now = ledger.turn.now
     audited = decision.reason is Reason.AUDIT
     evidence = _evidence(ledger, used, decision, facts)
     remediation = Remediation(
-        id=remediation_id(used.event.source, used.event.id, policy.namespace, policy.name, attempt),
-        decision_id=decision_id,
+        id=remediation_id(used.event.source, used.event.id, policy.namespace, policy.name, row["attempt"]),
+        decision_id=row["id"],
         event_seq=used.seq,
         namespace=used.model.namespace,
         model=used.model.name,
@@ -156,7 +154,7 @@ def _start(
         held_until=now + run_length(policy) if audited else None,
         next_at=None if audited else now,
     )
-    remediations.create(ledger.turn, remediation, input_seq, {"decision": decision_id, **decision.values})
+    remediations.create(ledger.turn, remediation, row["input_seq"], {"decision": row["id"], **decision.values})
     ledger.started(remediation)
     notify(ledger.turn, rules.receivers, remediation, {})
     return remediation

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
@@ -21,19 +22,21 @@ from sqlalchemy import Connection
 from controller.decision import Decision
 from controller.engine import careful, starting
 from controller.engine.acting import carry_out
+from controller.engine.adopting import bring_into_force
 from controller.engine.asking import ask_again
-from controller.engine.moving import give, tick
+from controller.engine.moving import tick
+from controller.engine.recording import record_action, record_sample
 from controller.engine.rules import Rules
 from controller.engine.using import renew, use
-from controller.engine.working import ActionEnded, Result, SampleTaken, Workers, sample_key
+from controller.engine.working import ActionEnded, Result, Workers
 from controller.errors import Conflict, ModelmendError, NotLeader, TemporaryError
 from controller.metrics import Metrics
-from controller.policy import CommandVerification, PolicySet
-from controller.remediation import Acted, Intent, Phase, Remediation, Transition
-from controller.store import acts, policy_sets, questions, remediations
+from controller.policy import PolicySet
+from controller.remediation import Intent, Phase, Remediation, Transition
+from controller.store import acts, questions, remediations
 from controller.store.leader import Leadership, Turn
 from controller.store.ledger import Ledger
-from controller.store.undecided import Stored, renewals, undecided
+from controller.store.undecided import Renewal, Stored, renewal_used, renewals, undecided
 
 log = logging.getLogger(__name__)
 
@@ -68,7 +71,7 @@ class Engine:
         self._metrics = metrics
         self._on_decided = on_decided
         self._on_saved = on_saved
-        self._proposed: tuple[PolicySet, tuple[str, ...]] | None = None
+        self._proposed: deque[tuple[PolicySet, tuple[str, ...]]] = deque()
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._workers = Workers(workers, self._note_process, self.wake)
@@ -76,6 +79,7 @@ class Engine:
         self._batch = SMALLEST_BATCH
         self._careful_to = 0
         self._recovered = False
+        self._world_behind = True
         self.failure: ModelmendError | None = None
         self.trouble = ""
 
@@ -106,7 +110,7 @@ class Engine:
 
     def adopt(self, policies: PolicySet, refused: tuple[str, ...] = ()) -> None:
         """Bring a set into force with the next round."""
-        self._proposed = (policies, refused)
+        self._proposed.append((policies, refused))
         self.wake()
 
     def _run(self) -> None:
@@ -151,18 +155,19 @@ class Engine:
         :raises TemporaryError: the store is away; nothing is lost, try again later.
         :raises NotLeader: another process has taken over.
         """
+        busy = self._adopt_proposed()
         if not self._recovered:
             self._recover()
-        busy = self._carry_out_acts()
-        busy |= self._adopt_proposed()
+        busy |= self._carry_out_acts()
         busy |= self._record_results()
         busy |= self._use_events()
         busy |= self._use_renewals()
         busy |= self._ask_questions()
         busy |= self._look_at_remediations()
-        if not busy:
-            self._start_actions()
-        return busy
+        if self._world_behind or not busy:
+            starting.catch_up(self.leadership.db, self._workers)
+            self._world_behind = False
+        return busy or bool(self._workers.results)
 
     def _recover(self) -> None:
         """What an earlier process left: suspects among the events, actions cut off, waits that no job serves."""
@@ -172,7 +177,6 @@ class Engine:
         for result in starting.cut_off(leadership):
             self._workers.report(result)
         self._recovered = True
-        self._start_actions()
 
     # events
 
@@ -248,14 +252,18 @@ class Engine:
     def _use_renewals(self) -> bool:
         with self.leadership.db.read() as conn:
             found = renewals(conn, DUE)
-        if not found:
-            return False
-        with self.leadership.transaction() as turn:
-            ledger = Ledger(turn)
-            for renewal in found:
-                renew(ledger, self.rules, renewal)
-            ledger.flush()
-        return True
+        for renewal in found:
+            self._each(
+                f"repeat of event {renewal.stored.seq}",
+                partial(self._renewed, renewal),
+                partial(_let_go, renewal),
+            )
+        return bool(found)
+
+    def _renewed(self, renewal: Renewal, turn: Turn) -> None:
+        ledger = Ledger(turn)
+        renew(ledger, self.rules, renewal)
+        ledger.flush()
 
     # questions, acts, policy sets
 
@@ -295,22 +303,20 @@ class Engine:
         carry_out(turn, self.rules, act)
 
         def after() -> None:
-            self._cancel_stopping()
+            self._world_behind = True
             self._on_saved()
 
         return after
 
     def _adopt_proposed(self) -> bool:
-        if self._proposed is None:
+        if not self._proposed:
             return False
-        policies, refused = self._proposed
+        policies, refused = self._proposed[0]
+        rules = self.rules.with_policies(policies)
         with self.leadership.transaction() as turn:
-            before = policy_sets.current(turn.conn)
-            if before is None or (before.digest, before.refused) != (policies.digest, refused):
-                changed = policy_sets.put(turn, policies, refused)
-                questions.ask_about(turn, changed)
-        self.rules = self.rules.with_policies(policies)
-        self._proposed = None
+            bring_into_force(turn, rules, refused)
+        self.rules = rules
+        self._proposed.popleft()
         self._metrics.policies_known(policy.key for policy in policies.policies)
         self._metrics.policies_in_force.set(len(policies.policies))
         self._metrics.documents_refused.set(len(refused))
@@ -334,21 +340,15 @@ class Engine:
         if remediation is None or remediation.version != seen.version:
             return None
         transition, judgement = tick(turn, self.rules, remediation)
-
-        def after() -> None:
-            if transition is not None:
-                self._moved(transition)
-            elif judgement is not None and judgement.sample_due:
-                self._start_sample(remediation)
-
-        return after
+        if transition is not None:
+            return partial(self._moved, transition)
+        if judgement is None or not judgement.sample_due:
+            return None
+        return partial(self._workers.sample, remediation, starting.context(turn.conn, remediation))
 
     def _moved(self, transition: Transition) -> None:
         after = transition.remediation
-        if after.phase is Phase.RUNNING:
-            self._start_actions()
-        elif after.phase is Phase.STOPPING:
-            self._cancel_stopping()
+        self._world_behind |= after.phase in (Phase.RUNNING, Phase.STOPPING)
         self._on_saved()
         if after.phase.terminal:
             self._count_ended(after)
@@ -359,80 +359,37 @@ class Engine:
         if r.ended_at is not None:
             self._metrics.remediation_duration_seconds.observe((r.ended_at - r.started_at).total_seconds())
 
-    def _start_actions(self) -> None:
-        """Start what is intended and not in hand; found in the store, so a crash between loses nothing."""
-        with self.leadership.db.read() as conn:
-            for intent in remediations.open_intents(conn):
-                if self._workers.has(intent.id):
-                    continue
-                remediation = remediations.read(conn, intent.remediation_id)
-                if remediation is not None and remediation.phase is Phase.RUNNING:
-                    self._workers.act(intent, starting.context(conn, remediation))
-
-    def _cancel_stopping(self) -> None:
-        with self.leadership.db.read() as conn:
-            for intent in remediations.open_intents(conn):
-                remediation = remediations.read(conn, intent.remediation_id)
-                if remediation is None or remediation.phase is not Phase.STOPPING:
-                    continue
-                if self._workers.has(intent.id):
-                    self._workers.cancel(intent.id)
-                elif intent.first_tried_at is None:
-                    self._workers.report(ActionEnded(intent, Acted("stopped", "never started")))
-
-    def _start_sample(self, remediation: Remediation) -> None:
-        spec = remediation.rung.verify[remediation.verify_index]
-        if not isinstance(spec, CommandVerification) or self._workers.has(sample_key(remediation)):
-            return
-        rendered = remediation.parameters[remediation.step]["verify"][remediation.verify_index]
-        with self.leadership.db.read() as conn:
-            context = starting.context(conn, remediation)
-        self._workers.sample(remediation, rendered, context)
-
     def _note_process(self, intent: Intent, pid: int, pid_started: float) -> None:
         with self.leadership.transaction() as turn:
             remediations.tried(turn, intent, pid, pid_started)
 
     def _record_results(self) -> bool:
         results = self._workers.results
-        busy = False
+        busy = bool(results)
         while results:
             result = results[0]
-            with self.leadership.transaction() as turn:
-                transition = self._record(turn, result)
+            try:
+                with self.leadership.transaction() as turn:
+                    transition = self._record(turn, result)
+            except (TemporaryError, NotLeader, Conflict):
+                raise
+            except Exception as error:
+                # Still in hand, so that it is not done twice: its remediation will time out, its fate unknown.
+                log.exception("a result cannot be recorded: %r", result)
+                self._count_error("internal", error)
+                results.popleft()
+                continue
             results.popleft()
             self._workers.recorded(result)
             if transition is not None:
                 self._moved(transition)
-            busy = True
         return busy
 
     def _record(self, turn: Turn, result: Result) -> Transition | None:
-        if isinstance(result, SampleTaken):
-            self._record_sample(turn, result)
-            return None
-        remediation = remediations.read(turn.conn, result.intent.remediation_id)
-        if remediation is None:
-            return None
-        input_seq = turn.input("observation", remediation.id)
-        acted = result.acted
-        value = {"state": acted.state, "message": acted.message, "outputs": acted.outputs}
-        remediations.observe(turn, remediation, input_seq, value, at=turn.now, intent=result.intent)
-        remediations.finished(turn, result.intent, acted)
-        if (remediation.step, remediation.attempt) != (result.intent.step, result.intent.attempt):
-            return None
-        if remediation.phase not in (Phase.RUNNING, Phase.STOPPING):
-            return None
-        return give(turn, self.rules, remediation, acted, input_seq)
-
-    def _record_sample(self, turn: Turn, result: SampleTaken) -> None:
-        remediation = remediations.read(turn.conn, result.remediation.id)
-        if remediation is None or remediation.version != result.remediation.version:
-            return
-        input_seq = turn.input("observation", remediation.id)
-        value = {"state": result.state, "message": result.message}
-        remediations.observe(turn, remediation, input_seq, value, at=turn.now, intent=None)
-        remediations.look_again(turn, [remediation.id], turn.now)
+        if isinstance(result, ActionEnded):
+            return record_action(turn, self.rules, result.intent, result.acted)
+        record_sample(turn, result.remediation, result.state, result.message)
+        return None
 
     # faults
 
@@ -471,6 +428,10 @@ class Engine:
 
 def _gave_up(act: acts.Act, turn: Turn) -> None:
     acts.used(turn, act.id, turn.input("act", str(act.id)), {"ok": False, "error": "internal error"})
+
+
+def _let_go(renewal: Renewal, turn: Turn) -> None:
+    renewal_used(turn, renewal.stored.seq)
 
 
 def _look_later(remediation: Remediation, turn: Turn) -> None:

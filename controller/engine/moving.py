@@ -26,6 +26,9 @@ def tick(turn: Turn, rules: Rules, remediation: Remediation) -> tuple[Transition
         remediations.look_again(turn, [remediation.id], _next_look(remediation, wake, turn.now))
         return None, judgement
     move(ledger, rules, transition, turn.input("tick", remediation.id))
+    if transition.remediation.hold_reason is not None:
+        next_look = _next_look(transition.remediation, wake, turn.now)
+        remediations.look_again(turn, [remediation.id], next_look)
     return transition, judgement
 
 
@@ -89,7 +92,8 @@ def move(ledger: Ledger, rules: Rules, transition: Transition, input_seq: int) -
         _end_quiet_conditions(ledger, after)
         _ask_again(ledger, after)
         ledger.flush()
-        free_slot(turn)
+        if any(step.changing for step in after.steps):  # it held a slot of the fleet
+            questions.ask_for_fleet(turn, 1)
     else:
         ledger.flush()
 
@@ -140,10 +144,3 @@ def _ask_again(ledger: Ledger, r: Remediation) -> None:
 def _is_own(ledger: Ledger, key: tuple[str, str], condition_id: str, source: str) -> bool:
     condition = ledger.condition(key, condition_id)
     return condition is not None and condition.source == source
-
-
-def free_slot(turn: Turn) -> None:
-    """A fleet slot may be free: have the worst, then oldest question that waits for one asked again."""
-    questions.ask_for_fleet(turn)
-
-

@@ -11,8 +11,7 @@ import sys
 
 from controller.engine.rules import Rules
 from controller.engine.using import use
-from controller.events.types import EventTypes
-from controller.policy import Installation, accept
+from controller.policy import PolicySet
 from controller.settings import Fleet
 from controller.store import policy_sets
 from controller.store.database import Database
@@ -30,8 +29,7 @@ def probe(url: str, seq: int) -> None:
     db = Database(url)
     with contextlib.suppress(_RollBackError), db.write() as conn:
         current = policy_sets.current(conn)
-        documents = policy_sets.documents(conn, current) if current else []
-        rules = Rules(accept(documents, Installation.of(EventTypes())).policies, Fleet())
+        rules = Rules(policy_sets.restored(conn, current) if current else PolicySet(), Fleet())
         stored = one(conn, seq)
         if stored is not None:
             ledger = Ledger(Turn(conn, db.now(conn), 0, 0, 0))

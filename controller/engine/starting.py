@@ -1,4 +1,4 @@
-"""What starts work in the world: the context that an action is given, and what a crash cut off."""
+"""What work there is in the world, found in the store: actions to start, to stop, and what a crash cut off."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ from typing import Any
 from sqlalchemy import Connection
 
 from controller import actions
-from controller.engine.working import ActionEnded
+from controller.engine.working import ActionEnded, Workers
 from controller.remediation import Acted, Phase, Remediation
 from controller.store import remediations
+from controller.store.database import Database
 from controller.store.leader import Leadership
 from controller.store.plain import plain
 from controller.store.undecided import one
@@ -48,6 +49,22 @@ def context(conn: Connection, r: Remediation) -> dict[str, Any]:
     trace = event.extensions.get("traceparent") if event else None
     extra: dict[str, Any] = {"stdin": told, "model": f"{r.namespace}/{r.model}"}
     return extra | {"traceparent": trace} if trace else extra
+
+
+def catch_up(db: Database, workers: Workers) -> None:
+    """Start what is intended and not in hand, stop what is to stop: from the store, so nothing between is lost."""
+    with db.read() as conn:
+        for intent in remediations.open_intents(conn):
+            remediation = remediations.read(conn, intent.remediation_id)
+            if remediation is None:
+                continue
+            in_hand = workers.has(intent.id)
+            if remediation.phase is Phase.RUNNING and not in_hand:
+                workers.act(intent, context(conn, remediation))
+            elif remediation.phase is Phase.STOPPING and in_hand:
+                workers.cancel(intent.id)
+            elif remediation.phase is Phase.STOPPING and intent.first_tried_at is None:
+                workers.report(ActionEnded(intent, Acted("stopped", "never begun")))
 
 
 def cut_off(leadership: Leadership) -> list[ActionEnded]:

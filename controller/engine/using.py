@@ -10,12 +10,11 @@ from controller.engine.deciding import answer, decision_row
 from controller.engine.rules import Rules
 from controller.events.condition import Condition, condition_id, ended_by, opened_or_renewed, repeated
 from controller.events.event import Event
-from controller.judge import Sample
 from controller.policy import Bindings, ExpressionError, Model, QuietVerification
 from controller.remediation import Phase, Remediation
 from controller.store import remediations
 from controller.store.ledger import Ledger, ModelKey, Question
-from controller.store.situation import Used
+from controller.store.situation import Used, holdings
 from controller.store.undecided import Renewal, Stored, renewal_used
 
 
@@ -32,7 +31,7 @@ def use(ledger: Ledger, rules: Rules, stored: Stored, *, attempt: int = 1) -> li
     ledger.load([key])
     ended = _move(ledger, rules, event, seq, model)
     used = rules.used_about(ledger, seq, event, model, known=known, candidates=candidates)
-    _observe_quiet(ledger, used, input_seq)
+    _observe_quiet(ledger, used, input_seq, event.time)
     matched = () if candidates else rules.policies.triggered_by(event.type, *key, model if known else None)
     decisions = [
         (policy.key, answer(ledger, rules, used, policy, input_seq, attempt=attempt)) for policy in matched
@@ -48,24 +47,28 @@ def use(ledger: Ledger, rules: Rules, stored: Stored, *, attempt: int = 1) -> li
 def renew(ledger: Ledger, rules: Rules, renewal: Renewal) -> None:
     """Use a repeat from a stateful source: it renews a condition that is not over, and may lift an inhibition."""
     stored = renewal.stored
-    ref = f"{stored.seq}@{renewal.at.isoformat()}"
-    ledger.turn.input("renewed", ref)
+    input_seq = ledger.turn.input("renewed", renewal.ref)
     renewal_used(ledger.turn, stored.seq)
     event = stored.event
-    model, _, _ = rules.model_of(event)
+    model, known, candidates = rules.model_of(event)
     key = (model.namespace, model.name)
     ledger.load([key])
     if event.family is None or event.over:
         return
+    seen = min(renewal.at, ledger.turn.now)
     condition = ledger.condition(key, condition_id(event.source, "model", *key, event.family, event.about))
     if condition is None:
         return
-    moved = repeated(condition, min(renewal.at, ledger.turn.now), ledger.turn.now, rules.expires(event.source))
+    moved = repeated(condition, seen, ledger.turn.now, rules.expires(event.source))
     if moved is None:
         return
     ledger.move(moved)
+    used = rules.used_about(ledger, stored.seq, event, model, known=known, candidates=candidates)
+    _observe_quiet(ledger, used, input_seq, seen)
     for question in ledger.questions(key):
-        if question.retry_on == Happening.UNINHIBITED and question.condition_id == condition.id:
+        policy = rules.policy(question.policy_ns, question.policy)
+        inhibited = question.retry_on == Happening.UNINHIBITED and question.condition_id == condition.id
+        if inhibited and policy is not None and not holdings(ledger, policy, model):
             ledger.ask(replace(question, retry_at=ledger.turn.now))
     _look_again(ledger, key)
 
@@ -143,8 +146,8 @@ def _look_again(ledger: Ledger, key: ModelKey) -> None:
             ledger.look_again(past.id)
 
 
-def _observe_quiet(ledger: Ledger, used: Used, input_seq: int) -> None:
-    """While a `quiet` verification runs, keep that its source showed life, or that its trigger was met again."""
+def _observe_quiet(ledger: Ledger, used: Used, input_seq: int, at: datetime) -> None:
+    """While a `quiet` verification runs, keep that its source showed life at `at`, or that its trigger was met."""
     for past in ledger.past(used.key):
         if past.ended_at is not None or past.phase != "Verifying":
             continue
@@ -153,16 +156,17 @@ def _observe_quiet(ledger: Ledger, used: Used, input_seq: int) -> None:
             continue
         if not isinstance(remediation.rung.verify[remediation.verify_index], QuietVerification):
             continue
-        for sample in _samples(ledger, used, remediation):
-            value = {"state": sample.state, "event": used.seq}
-            remediations.observe(ledger.turn, remediation, input_seq, value, at=sample.at, intent=None)
+        for state in _signs(ledger, used, remediation):
+            value = {"state": state, "event": used.seq}
+            remediations.observe(ledger.turn, remediation, input_seq, value, at=at, intent=None)
 
 
-def _samples(ledger: Ledger, used: Used, remediation: Remediation) -> list[Sample]:
+def _signs(ledger: Ledger, used: Used, remediation: Remediation) -> list[str]:
+    """What an event is for a `quiet` verification: a sign of `life`, the trigger `met`, both or neither."""
     event = used.event
-    samples = []
+    signs = []
     if event.source == ledger.event(remediation.event_seq).source:
-        samples.append(Sample(event.time, "life"))
+        signs.append("life")
     policy = remediations.policy_of(ledger.turn.conn, remediation.policy_digest)
     trigger = next(found for found in policy.triggers if found.name == remediation.trigger)
     if event.type == trigger.type:
@@ -172,5 +176,5 @@ def _samples(ledger: Ledger, used: Used, remediation: Remediation) -> list[Sampl
         except ExpressionError:
             met = False
         if met:
-            samples.append(Sample(event.time, "met"))
-    return samples
+            signs.append("met")
+    return signs

@@ -80,8 +80,9 @@ class Workers:
         whole = replace(intent, end_state=dict(intent.end_state) | dict(extra))
         self._start(intent.id, lambda job: self._act(whole, job))
 
-    def sample(self, remediation: Remediation, spec: dict[str, Any], context: dict[str, Any]) -> None:
-        """Take one sample of the verification at hand."""
+    def sample(self, remediation: Remediation, context: dict[str, Any]) -> None:
+        """Take one sample of the verification at hand, unless one is being taken."""
+        spec = remediation.parameters[remediation.step]["verify"][remediation.verify_index]
         self._start(sample_key(remediation), lambda job: self._sample(remediation, spec, context, job))
 
     def cancel(self, intent_id: int) -> None:
@@ -93,12 +94,13 @@ class Workers:
 
     def recorded(self, result: Result) -> None:
         """The engine has recorded this result: the work is no longer in hand."""
-        key = result.intent.id if isinstance(result, ActionEnded) else sample_key(result.remediation)
         with self._lock:
-            self._jobs.pop(key, None)
+            self._jobs.pop(_key(result), None)
 
     def report(self, result: Result) -> None:
-        """Hand a result to the engine."""
+        """Hand a result to the engine; until that has recorded it, the work stays in hand and is not begun again."""
+        with self._lock:
+            self._jobs.setdefault(_key(result), _Job())
         self.results.append(result)
         self._on_result()
 
@@ -158,3 +160,7 @@ class Workers:
 def sample_key(remediation: Remediation) -> tuple[str, int]:
     """What identifies a sample in hand: one at a time for each state of a remediation."""
     return remediation.id, remediation.version
+
+
+def _key(result: Result) -> object:
+    return result.intent.id if isinstance(result, ActionEnded) else sample_key(result.remediation)

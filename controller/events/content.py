@@ -276,26 +276,28 @@ def _model_and_version(
     faults: list[Fault],
 ) -> tuple[str, str | None]:
     """The model from data.model, else subject, else modelVersion; the version as far as anything tells it."""
-    told = clean.get("version" if kind.name == MODEL_DEPLOYED else "modelVersion")
-    if told is not None and not is_name(told):
+    written = clean.get("modelVersion")
+    if written is not None and not is_name(written):
         if "modelVersion" not in kind.fields:  # else its own check has said so
-            faults.append(Fault("data.modelVersion", "a name", shown(told)))
-        told = None
-    split = _split(pattern, told) if told is not None else None
-    model = clean.get("model")
-    if model is not None:
-        path = "data.model"
-    elif subject is not None:
+            faults.append(Fault("data.modelVersion", "a name", shown(written)))
+        written = None
+    split = _split(pattern, written) if written is not None else None
+    model, path = clean.get("model"), "data.model"
+    if model is None and subject is not None:
         model, path = subject, f"{prefix}subject"
-    elif split is not None:
+    elif model is None and split is not None:
         model, path = split["model"], "data.modelVersion"
-    else:
+    if model is None:
         wanted = "a model (in data.model, else subject, else data.modelVersion as in salary-predictor-v5)"
-        faults.append(Fault("data.model", wanted, "nothing" if told is None else f"modelVersion {shown(told)}"))
-        return "", told
+        found = "nothing" if written is None else f"modelVersion {shown(written)}"
+        faults.append(Fault(path, wanted, found))
+        return "", None
     if not is_name(model):
         faults.append(Fault(path, "a model's name (letters, digits, ._:@+/- and spaces, at most 253)", shown(model)))
-        return "", told
+        return "", None
+    told = clean.get("version") if kind.name == MODEL_DEPLOYED else written
+    if type(told) is not str or told != written:
+        split = _split(pattern, told) if is_name(told) else None
     return model, split["version"] if split is not None and split["model"] == model else told
 
 

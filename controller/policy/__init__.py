@@ -18,6 +18,7 @@ from controller.policy.policy_set import PolicySet as PolicySet
 from controller.policy.reload import Accepted as Accepted
 from controller.policy.reload import accept as accept
 from controller.policy.reload import build_set as build_set
+from controller.policy.reload import restored as restored
 from controller.policy.render import render as render
 from controller.policy.render import render_verification as render_verification
 from controller.policy.types import Action as Action

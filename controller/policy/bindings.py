@@ -19,7 +19,7 @@ MAX_TEXT = 64 * 1024
 MAX_DEPTH = 16
 EXACT = 2**53
 INT64 = 2**63 - 1
-FEW = 2
+FEW = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,15 @@ class Bindings:
     """
 
     __slots__ = (
-        "_contexts",
+        "_context",
         "_data",
+        "_given",
         "_longest",
+        "_made",
         "_shown",
         "_sizes",
         "_text",
         "_values",
-        "_whole",
         "event",
         "left_out",
         "model",
@@ -62,8 +63,9 @@ class Bindings:
         self.left_out: set[str] = set()
         self._data: Mapping[str, Any] = data
         self._shown: dict[str, Any] | None = None
-        self._whole: cel.Context | None = None
-        self._contexts: dict[frozenset[str], cel.Context] = {}
+        self._context: cel.Context | None = None
+        self._given: frozenset[str] = frozenset()
+        self._made = 0
         self._sizes: dict[str, Size] = {}
         self._values = self._longest = self._text = 0
 
@@ -85,29 +87,15 @@ class Bindings:
         """CEL's own form of at least what `reads` names (`Shape.reads`).
 
         Turning a value into CEL's form costs more than most expressions, so an event that meets
-        few of them gives only what they read; the whole is made once, from the third kind of
-        reading on. An expression cannot tell the difference.
+        few of them gives only what they read. An expression cannot tell the difference.
         """
-        if self._whole is not None:
-            return self._whole
-        found = self._contexts.get(reads)
-        if found is not None:
-            return found
+        if self._context is not None and (self._made > FEW or reads <= self._given):
+            return self._context
+        self._made += 1
+        self._given |= reads
         roots: dict[str, Any] = {"event": self.event, "data": self.shown, "model": self.model, "now": self.now}
-        if len(self._contexts) >= FEW:
-            self._whole = cel.Context(variables=roots)
-            return self._whole
-        partial: dict[str, Any] = {}
-        for read in reads:
-            root, _, name = read.partition(".")
-            if not name or root in reads:
-                partial[root] = roots[root]
-            else:
-                fields = partial.setdefault(root, {})
-                if name in roots[root]:
-                    fields[name] = roots[root][name]
-        found = self._contexts[reads] = cel.Context(variables=partial)
-        return found
+        self._context = cel.Context(variables=roots if self._made > FEW else _part(roots, self._given))
+        return self._context
 
     @property
     def shown(self) -> Mapping[str, Any]:
@@ -172,6 +160,18 @@ class Bindings:
             shown.append(whole[""])
         self._longest = max(self._longest, len(shown))
         return shown
+
+
+def _part(roots: Mapping[str, Any], reads: frozenset[str]) -> dict[str, Any]:
+    """Of `roots` what `reads` names; a field that is not there stays absent."""
+    part: dict[str, Any] = {root: roots[root] for root in reads if root in roots}
+    for read in reads:
+        root, _, name = read.partition(".")
+        if root not in reads:
+            fields = part.setdefault(root, {})
+            if name in roots[root]:
+                fields[name] = roots[root][name]
+    return part
 
 
 def _size(value: Any) -> Size:

@@ -71,10 +71,10 @@ class Shape:
 
     `outer` and `inner` are the values named outside a macro's body, and in it at each time
     round: `data.value`, or `data` where it is not said which of it. `loop` counts how often
-    the body names the item at hand. `patterns` are the literals given to `matches`.
+    the body names the item at hand, `variable`. `patterns` are the literals given to `matches`.
     """
 
-    macro: bool
+    variable: str | None
     outer: tuple[str, ...]
     inner: tuple[str, ...]
     loop: int
@@ -102,7 +102,8 @@ def checked_shape(source: str) -> Shape:
     inner = tuple(read for at, read in reads if start <= at < end)
     outer = tuple(read for at, read in reads if not start <= at < end)
     loop = sum(1 for token in body[1:] if token.text in variables)
-    return Shape(bool(body), outer, inner, loop, frozenset(outer + inner), patterns)
+    variable = body[0].text if body else None
+    return Shape(variable, outer, inner, loop, frozenset(outer + inner), patterns)
 
 
 def check_functions(names: list[str]) -> None:
@@ -112,10 +113,10 @@ def check_functions(names: list[str]) -> None:
             raise ValueError(f'unknown function "{name}"{_meant(name, (*_FUNCTIONS, *_MACROS))}')
 
 
-def check_variables(names: list[str]) -> None:
-    """Raise ValueError for what the tokens did not show: a variable under an unusual spelling."""
+def check_variables(names: list[str], shape: Shape) -> None:
+    """Raise ValueError for a variable that the tokens did not show: one under an unusual spelling."""
     for name in names:
-        if name.startswith("."):
+        if name not in ROOTS and name not in _TYPES and name != shape.variable:
             raise ValueError(f'unknown variable "{name}"')
 
 

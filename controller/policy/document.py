@@ -46,10 +46,11 @@ class Problem:
 
     def __str__(self) -> str:
         place = f"{self.file or 'stored'}: "
-        if self.key is None:
-            return place + self.message
-        kind, namespace, name = self.key
-        return f'{place}{kind} "{namespace}/{name}": {self.message}'
+        if self.key is not None:
+            kind, namespace, name = self.key
+            place += f'{kind} "{namespace}/{name}": '
+        # one line, whatever the document's keys hold: it goes to logs and terminals
+        return "".join(sign if sign.isprintable() else repr(sign)[1:-1] for sign in place + self.message)
 
 
 def parse_documents(text: str, file: str) -> tuple[list[Document], list[Problem]]:

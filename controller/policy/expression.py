@@ -40,7 +40,7 @@ class Expression:
     def evaluate(self, bindings: Bindings) -> Any:
         """The value on one event, as Python's; raises ExpressionError where it has none."""
         shape = self._shape
-        if shape.macro or len(shape.outer) > _MANY:
+        if shape.variable or len(shape.outer) > _MANY:
             self._refuse_too_much(bindings)
         try:
             return self._program.execute(bindings.context(shape.reads))
@@ -98,7 +98,7 @@ def _compiled(source: str) -> tuple[Shape, Any]:
             raise
         raise ValueError("the expression cannot be compiled") from None
     references = program.references()
-    check_variables(references["variables"])
+    check_variables(references["variables"], shape)
     check_functions(references["functions"])
     for pattern in shape.patterns:
         _try_constant(cel.compile(f'"".matches({pattern})'))

@@ -44,18 +44,20 @@ class _Index:
             else:
                 wide[kind, policy.namespace].append(policy)
         self._exact = {key: _ordered(found) for key, found in exact.items()}
-        self._wide = {key: _ordered(found) for key, found in wide.items()}
+        self._wide = {key: (_ordered(found), _any_glob(found)) for key, found in wide.items()}
         self._remembered: dict[tuple[str, str, str, str], tuple[Policy, ...]] = {}
 
     def find(self, kind: str, namespace: str, name: str, model: Model | None) -> tuple[Policy, ...]:
         exact = self._exact.get((kind, namespace, name), ())
-        wide = self._wide.get((kind, namespace), ())
-        if not wide:
+        wide = self._wide.get((kind, namespace))
+        if wide is None:
             return exact
         key = (kind, namespace, name, model.digest if model else "")
         found = self._remembered.get(key)
         if found is None:
-            selected = tuple(policy for policy in wide if selects(policy.models, name, model))
+            policies, names = wide
+            met = names is None or names.match(name)  # one look for a model that no policy means
+            selected = tuple(policy for policy in policies if selects(policy.models, name, model)) if met else ()
             found = _ordered((*exact, *selected)) if exact else selected
             if len(self._remembered) >= _REMEMBERED:  # a flood of invented names must not fill memory
                 self._remembered.clear()
@@ -73,6 +75,7 @@ class PolicySet:
         self, policies: Iterable[Policy] = (), models: Iterable[Model] = (), documents: Iterable[Document] = ()
     ) -> None:
         self.policies: tuple[Policy, ...] = _ordered(policies)
+        self._by_name = {(policy.namespace, policy.name): policy for policy in self.policies}
         self.models: dict[tuple[str, str], Model] = {(model.namespace, model.name): model for model in models}
         self.documents: tuple[Document, ...] = tuple(sorted(documents, key=lambda document: document.key))
         members = [(policy.key, policy.digest) for policy in self.policies]
@@ -115,7 +118,7 @@ class PolicySet:
 
     def policy(self, namespace: str, name: str) -> Policy | None:
         """The policy in force of this name."""
-        return next((p for p in self.policies if (p.namespace, p.name) == (namespace, name)), None)
+        return self._by_name.get((namespace, name))
 
     def __repr__(self) -> str:
         return f"PolicySet({len(self.policies)} policies, {len(self.models)} models, {self.digest[:8]})"
@@ -136,6 +139,18 @@ def _only_exact(selector: ModelSelector) -> bool:
         and not selector.match_labels
         and not any(set(name) & set("*?[") for name in selector.names)
     )
+
+
+def _any_glob(policies: Iterable[Policy]) -> re.Pattern[str] | None:
+    """Matches the names that any of the policies means; None where one means models by labels alone."""
+    globs: dict[str, None] = {}
+    for policy in policies:
+        if not policy.models.names:
+            return None
+        globs.update(dict.fromkeys(policy.models.names))
+    for name in globs:
+        _glob(name)  # compiled now, when a set comes into force, and not under the first event
+    return re.compile("|".join(map(translate, globs)))
 
 
 _globs: dict[str, re.Pattern[str]] = {}

@@ -62,7 +62,7 @@ class Place:
         return [(key, Place(value, f"{self.path}.{key}", self.faults)) for key, value in self.value.items()]
 
     def text(self, wanted: str = "a string") -> str:
-        """A string that is not empty and holds no control characters."""
+        """A string that is not empty and holds no NUL."""
         if isinstance(self.value, str) and self.value and "\0" not in self.value:
             return self.value
         self.want(wanted)

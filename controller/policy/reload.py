@@ -15,7 +15,7 @@ from controller.policy.defaults import Fallback
 from controller.policy.digest import digest_of
 from controller.policy.document import Document, Problem
 from controller.policy.installation import Installation, defaults_faults, policy_faults
-from controller.policy.parse import fallback_of, read_model, read_policy
+from controller.policy.parse import fallback_of, model_from_text, policy_from_text, read_model, read_policy
 from controller.policy.policy_set import PolicySet
 from controller.policy.types import Policy
 
@@ -74,6 +74,16 @@ def accept(
         if (chosen_model := choice.take(document, read_model))
     ]
     return Accepted(PolicySet(policies, models, choice.documents), tuple(choice.problems), tuple(choice.kept))
+
+
+def restored(documents: Sequence[Document]) -> PolicySet:
+    """The set of documents that were in force together, unchecked: for replay, and for a child that asks again.
+
+    Raises ConfigError where this version cannot read one.
+    """
+    policies = [policy_from_text(document.text) for document in _of_kind("RemediationPolicy", documents)]
+    models = [model_from_text(document.text) for document in _of_kind("Model", documents)]
+    return PolicySet(policies, models, documents)
 
 
 @dataclass(slots=True)

@@ -39,7 +39,7 @@ _COLUMNS = (
     "received_at",
     "last_seen_at",
 )
-DIGEST = _COLUMNS.index("digest")  # its place in a row
+DATA, DIGEST = _COLUMNS.index("data"), _COLUMNS.index("digest")  # their places in a row
 _PG_TYPES = dict.fromkeys(_COLUMNS, "text") | {
     "time": "bigint",
     "received_at": "bigint",

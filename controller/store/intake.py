@@ -24,10 +24,12 @@ from controller.errors import Conflict, InvalidEvent, ModelmendError, PermanentE
 from controller.events.event import Event
 from controller.schema import to_micros
 from controller.store.database import Database
-from controller.store.event_rows import DIGEST, Key, PostgresRows, Repeat, Row, SqliteRows, row_of
+from controller.store.event_rows import DATA, DIGEST, Key, PostgresRows, Repeat, Row, SqliteRows, row_of
 
-MOST_PENDING = 50_000  # events waiting in memory for the writer; beyond it requests are refused
+MOST_PENDING = 32 * 2**20  # bytes waiting in memory for the writer, roughly; beyond it requests are refused
 MOST_PER_COMMIT = 1_000  # events in one transaction: the engine waits no longer than it takes (about 15 ms)
+MOST_BYTES_PER_COMMIT = 8 * 2**20
+_ROW_BYTES = 1_500  # what an event takes in memory besides its data
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,11 @@ class Receipt:
 @dataclass(slots=True)
 class _Submission:
     rows: list[tuple[Key, Row]]
+    weight: int = 0
     future: Future[Receipt] = field(default_factory=Future)
+
+    def __post_init__(self) -> None:
+        self.weight = sum(len(row[DATA]) + _ROW_BYTES for _, row in self.rows)
 
 
 class Intake:
@@ -106,13 +112,12 @@ class Intake:
         except ValueError as error:
             return _failed(InvalidEvent(f"the event cannot be stored: {error}"))
         submission.future.set_running_or_notify_cancel()  # from here on it is stored, whoever still listens
-        size = len(submission.rows)
         with self._lock:
             if self._stopped:
                 return _failed(TemporaryError("modelmend is stopping"))
-            if self._waiting and self._waiting + size > self._most_pending:
+            if self._waiting and self._waiting + submission.weight > self._most_pending:
                 return _failed(TemporaryError("too many events wait to be stored", retry_after=1.0))
-            self._waiting += size
+            self._waiting += submission.weight
             self._pending.append(submission)
             if len(self._pending) == 1:
                 self._work.set()
@@ -146,13 +151,16 @@ class Intake:
 
     def _next_batch(self) -> list[_Submission]:
         batch: list[_Submission] = []
-        size = 0
+        events = weight = 0
         with self._lock:
-            while self._pending and (not batch or size + len(self._pending[0].rows) <= MOST_PER_COMMIT):
-                submission = self._pending.popleft()
-                size += len(submission.rows)
-                batch.append(submission)
-            self._waiting -= size
+            while self._pending:
+                following = self._pending[0]
+                events += len(following.rows)
+                weight += following.weight
+                if batch and (events > MOST_PER_COMMIT or weight > MOST_BYTES_PER_COMMIT):
+                    break
+                self._waiting -= following.weight
+                batch.append(self._pending.popleft())
             if not self._pending and not self._stopped:
                 self._work.clear()
         return batch

@@ -82,8 +82,11 @@ class Leadership:
     `unclean`: the one who led before did not stop, it died. `epoch` counts the takings, from 1.
     """
 
-    def __init__(self, db: Database, lock: ExitStack, epoch: int, *, unclean: bool) -> None:
+    def __init__(
+        self, db: Database, lock: ExitStack, advisory: _AdvisoryLock | None, epoch: int, *, unclean: bool
+    ) -> None:
         self.db = db
+        self._advisory = advisory
         self.epoch = epoch
         self.unclean = unclean
         self._lock = lock
@@ -99,14 +102,30 @@ class Leadership:
         ConfigError when another process leads, naming it, or when the tables are not ours.
         """
         holder = holder or f"pid {os.getpid()} on {socket.gethostname()}"
+        advisory = None if db.sqlite else _AdvisoryLock(db)
         with ExitStack() as lock:
             if db.path is not None:
                 lock.enter_context(_lock_file(db.path, holder))
-            elif not db.sqlite:
-                lock.enter_context(_advisory_lock(db))
+            if advisory is not None:
+                lock.callback(advisory.release)
+                advisory.take()
             db.migrate()
             epoch, unclean = _raise_epoch(db, holder)
-            return cls(db, lock.pop_all(), epoch, unclean=unclean)
+            return cls(db, lock.pop_all(), advisory, epoch, unclean=unclean)
+
+    def hold(self) -> None:
+        """See that the lock is still ours, and lock again where PostgreSQL closed the session that held it.
+
+        To be called every few seconds; costs nothing on SQLite. Without it nothing wrong would be
+        decided (the epoch sees to that), but a second process would not be refused. Raises NotLeader
+        when another process has taken over meanwhile, TemporaryError while the server is away.
+        """
+        if self._advisory is None:
+            return
+        try:
+            self._advisory.hold()
+        except ConfigError as error:
+            raise NotLeader(str(error)) from error
 
     @contextmanager
     def transaction(self) -> Iterator[Turn]:
@@ -184,22 +203,46 @@ def _lock_file(database: Path, holder: str) -> Iterator[None]:
         os.close(handle)
 
 
-@contextmanager
-def _advisory_lock(db: Database) -> Iterator[None]:
-    """Hold PostgreSQL's advisory lock of this schema on a session of its own."""
-    with db.session() as conn:
-        deadline = monotonic() + SESSION_ENDS
-        while not conn.exec_driver_sql(f"SELECT pg_try_advisory_lock({_KEY})").scalar():
-            if monotonic() > deadline:
-                raise ConfigError((f"{db.name} is already served by {_holder(conn)}",))
-            Event().wait(0.05)
-        try:
-            yield
-        finally:
-            # Closing the session lets go of the lock too, but only when the server sees it closed.
-            with suppress(exc.SQLAlchemyError):
-                conn.exec_driver_sql(f"SELECT pg_advisory_unlock({_KEY})")
+class _AdvisoryLock:
+    """PostgreSQL's advisory lock of this schema, held by a session of its own, which must stay open."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._session = ExitStack()
+        self._conn: Connection | None = None
+
+    def take(self) -> None:
+        """Open a session and lock. Raises ConfigError, naming the holder, where another session has it."""
+        with ExitStack() as session:
+            conn = session.enter_context(self._db.session())
+            deadline = monotonic() + SESSION_ENDS
+            while not conn.exec_driver_sql(f"SELECT pg_try_advisory_lock({_KEY})").scalar():
+                if monotonic() > deadline:
+                    raise ConfigError((f"{self._db.name} is already served by {_holder(conn)}",))
+                Event().wait(0.05)
+            self._conn, self._session = conn, session.pop_all()
+
+    def hold(self) -> None:
+        """Ask the session whether it lives; where it does not, lock again with another."""
+        if self._conn is not None:
+            try:
+                self._conn.exec_driver_sql("SELECT 1")
+                return
+            except exc.SQLAlchemyError:
+                self.release()
+        self.take()
+
+    def release(self) -> None:
+        """Let go of the lock and close the session."""
+        conn, self._conn = self._conn, None
+        if conn is None:
+            return
+        # Closing lets go of the lock too, but only once the server sees that it is closed.
+        with suppress(exc.SQLAlchemyError):
+            conn.exec_driver_sql(f"SELECT pg_advisory_unlock({_KEY})")
+        with suppress(exc.SQLAlchemyError, TemporaryError):
             conn.invalidate()
+            self._session.close()
 
 
 def _holder(conn: Connection) -> str:

@@ -22,8 +22,8 @@ from controller.events.event import Event
 from controller.policy import Policy, Trigger
 from controller.remediation import Remediation
 from controller.store import remediations
-from controller.store.undecided import EVENT_COLUMNS, event_of
 from controller.store.leader import Turn
+from controller.store.undecided import EVENT_COLUMNS, event_of
 
 ModelKey = tuple[str, str]
 """Namespace and name."""
@@ -124,6 +124,7 @@ class Ledger:
         self._moved: dict[str, Condition] = {}
         self._asked: set[tuple[str, str, str, str]] = set()
         self._new_evidence: list[dict[str, Any]] = []
+        self._evident: set[tuple[str, str, str, int]] = set()
         self._decisions: list[dict[str, Any]] = []
         self._decided: list[dict[str, Any]] = []
         self._look_again: set[str] = set()
@@ -270,7 +271,11 @@ class Ledger:
     def add_evidence(
         self, policy: Policy, trigger: Trigger, key: ModelKey, seq: int, time: datetime, value: Any
     ) -> None:
-        """Keep a row of evidence."""
+        """Keep a row of evidence; two triggers that ask the same share it."""
+        row = (policy.namespace, policy.name, trigger.digest, seq)
+        if row in self._evident:
+            return
+        self._evident.add(row)
         self._window(policy, trigger, key).append((time, value))
         self._new_evidence.append(
             {

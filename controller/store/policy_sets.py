@@ -10,7 +10,7 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from controller import schema
-from controller.policy import Document, PolicySet, document_from_text
+from controller.policy import Document, PolicySet, document_from_text, model_from_text, policy_from_text
 from controller.store.leader import Turn
 
 _S = schema.policy_sets.c
@@ -48,8 +48,20 @@ def _read(conn: Connection, seq: int | None) -> StoredSet | None:
 
 def documents(conn: Connection, stored: StoredSet) -> list[Document]:
     """The documents of a set, as `accept` takes them for what was in force before."""
-    texts = {row.digest: row.text for row in conn.execute(select(_D.digest, _D.text).where(_D.digest.in_(stored.members)))}
+    rows = conn.execute(select(_D.digest, _D.text).where(_D.digest.in_(stored.members)))
+    texts = {row.digest: row.text for row in rows}
     return [document_from_text(texts[digest]) for digest in stored.members]
+
+
+def restored(conn: Connection, stored: StoredSet) -> PolicySet:
+    """The set as it was in force: accepted once, so asked nothing of the installation again.
+
+    Raises ConfigError where this version cannot read a text.
+    """
+    found = documents(conn, stored)
+    policies = [policy_from_text(document.text) for document in found if document.kind == "RemediationPolicy"]
+    models = [model_from_text(document.text) for document in found if document.kind == "Model"]
+    return PolicySet(policies, models, found)
 
 
 def put(turn: Turn, policies: PolicySet, refused: tuple[str, ...]) -> list[tuple[str, str]]:

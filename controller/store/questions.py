@@ -65,13 +65,14 @@ def postpone(key: Key, by: timedelta, turn: Turn) -> None:
     turn.conn.execute(update(schema.questions).where(*_is(key)).values(retry_at=turn.now + by))
 
 
-def ask_for_fleet(turn: Turn) -> None:
+def ask_for_fleet(turn: Turn, slots: int) -> None:
     """One question per slot that came free: the worst severity first, then the oldest."""
+    if slots <= 0:
+        return
     query = select(_Q.policy_ns, _Q.policy, _Q.namespace, _Q.model).where(
         _Q.retry_on == str(Happening.FLEET), _Q.retry_at > turn.now
     )
-    row = turn.conn.execute(query.order_by(_Q.severity, _Q.since, _Q.event_seq).limit(1)).one_or_none()
-    if row is not None:
+    for row in turn.conn.execute(query.order_by(_Q.severity, _Q.since, _Q.event_seq).limit(slots)).all():
         mine = _is((row[0], row[1], row[2], row[3]))
         turn.conn.execute(update(schema.questions).where(*mine).values(retry_at=turn.now))
 

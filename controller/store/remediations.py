@@ -251,7 +251,10 @@ def samples(conn: Connection, remediation: Remediation) -> list[Sample]:
 
 
 def condition_ends(conn: Connection, ids: Sequence[str]) -> list[ConditionEnd]:
-    """How the conditions of the evidence stand."""
+    """How the conditions of the evidence stand; only an event proves that one is over, a person's word does not."""
     kept = schema.conditions.c
-    rows = conn.execute(select(kept.id, kept.ended, kept.last_seen).where(kept.id.in_(ids)).order_by(kept.id))
-    return [ConditionEnd(row.id, row.ended, row.last_seen) for row in rows]
+    query = select(kept.id, kept.ended, kept.ended_by, kept.last_seen).where(kept.id.in_(ids)).order_by(kept.id)
+    return [
+        ConditionEnd(row.id, row.ended if (row.ended_by or "").startswith("event:") else None, row.last_seen)
+        for row in conn.execute(query)
+    ]

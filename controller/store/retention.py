@@ -20,6 +20,7 @@ from sqlalchemy import ColumnElement, Connection, Select, Table, delete, exists,
 from controller import schema
 from controller.store.database import Database
 from controller.store.leader import Leadership
+from controller.store.listing import first_received
 
 CHUNK = 500  # rows in one transaction
 
@@ -68,7 +69,9 @@ def purge(
     row is looked at again; `stopping` is asked between them. Raises NotLeader, TemporaryError.
     """
     gone: dict[str, int] = {}
-    for step in _steps(now, retention):
+    with leadership.db.read() as conn:
+        first_kept = first_received(conn, now - retention.events)
+    for step in _steps(now, retention, first_kept):
         while not stopping():
             keys = _candidates(leadership.db, step, chunk)
             if not keys:
@@ -111,7 +114,7 @@ def _candidates(db: Database, step: _Step, chunk: int) -> list[tuple[Any, ...]]:
         return [tuple(row) for row in conn.execute(query)]
 
 
-def _steps(now: datetime, retention: Retention) -> Iterator[_Step]:
+def _steps(now: datetime, retention: Retention, first_kept: int) -> Iterator[_Step]:
     old_events, old = now - retention.events, now - retention.decisions
     numbered = schema.events, schema.acts, schema.outbox
 
@@ -122,7 +125,8 @@ def _steps(now: datetime, retention: Retention) -> Iterator[_Step]:
     yield _Step(
         schema.events,
         lambda conn: (
-            (_E.received_at < old_events)
+            (_E.seq < first_kept)
+            & (_E.received_at < old_events)
             & _E.decided_at.is_not(None)
             & _E.renewed_at.is_(None)
             & _E.seq.not_in(_needed_events(conn))

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from controller.decision import Bar, Holding, HoldFacts, Situation, TriggerFacts, breaker_trips
+from controller.decision import Bar, HoldFacts, Holding, Situation, TriggerFacts, breaker_trips
 from controller.events.condition import Condition
 from controller.events.event import Event
 from controller.policy import Bindings, Corroboration, Expression, ExpressionError, Model, Policy, Trigger
@@ -53,6 +53,8 @@ def situation(
     active, until = _active(policy, ledger.past(used.key), now)
     question = ledger.question(policy, used.key)
     whens = {facts.digest: facts for facts in earlier}
+    asked_again = question is not None and question.event_seq == used.seq
+    measured = (condition.renewed_at if condition else used.event.time) if asked_again else None
     return Situation(
         known=used.known,
         candidates=used.candidates,
@@ -65,7 +67,7 @@ def situation(
             if trigger.type == used.event.type
         ),
         wait_until=question.wait_until if question else None,
-        unless=holdings(ledger, policy, used.model),
+        unless=holdings(ledger, policy, used.model, measured),
         pauses=pauses(ledger, policy, used.model),
         silences=silences(ledger, used.event, policy, used.model),
         active=active,
@@ -231,15 +233,21 @@ def _asked(ledger: Ledger, model: Model, condition: Condition, need: Corroborati
     return _test(need.when, Bindings.of(newest, model, ledger.turn.now))[0]
 
 
-def holdings(ledger: Ledger, policy: Policy, model: Model) -> tuple[Holding, ...]:
-    """What makes `unless` hold: open or unknown, or `within` after the end; an expression that fails holds too."""
+def holdings(
+    ledger: Ledger, policy: Policy, model: Model, measured: datetime | None = None
+) -> tuple[Holding, ...]:
+    """What makes `unless` hold: open or unknown, or `within` after the end; an expression that fails holds too.
+
+    :param measured: of an open question, when its condition was last renewed. What held then still holds:
+        what was measured on a broken feed never triggers.
+    """
     now = ledger.turn.now
     found = []
     for need in policy.unless:
         for condition in _matching(ledger, model, need):
             state = condition.state(now)
             until = _until(condition, need.within)
-            if state == "over" and (until is None or now >= until):
+            if until is not None and now >= until and not _held_at(condition, until, measured):
                 continue
             asked = _asked(ledger, model, condition, need)
             if asked is False:
@@ -250,7 +258,11 @@ def holdings(ledger: Ledger, policy: Policy, model: Model) -> tuple[Holding, ...
 
 
 def _until(condition: Condition, within: timedelta | None) -> datetime | None:
-    return condition.ended + within if condition.ended is not None and within is not None else None
+    return condition.ended + (within or timedelta()) if condition.ended is not None else None
+
+
+def _held_at(condition: Condition, until: datetime, moment: datetime | None) -> bool:
+    return moment is not None and condition.since <= moment < until
 
 
 def pauses(ledger: Ledger, policy: Policy, model: Model) -> tuple[Bar, ...]:

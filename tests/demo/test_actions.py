@@ -11,6 +11,7 @@ import pytest
 from examples.demo import feed, recalibrate, retrain, verify, versions
 from examples.demo.data import Records
 from examples.demo.model import predict, read
+from examples.demo.pace import paced
 from examples.demo.server import ROOT
 from examples.demo.story import begin, write_features, write_labels
 from examples.demo.versions import Version
@@ -121,3 +122,16 @@ def test_verification_is_a_program_whose_last_line_is_the_verdict(work: Path, re
     argv = [sys.executable, "-S", "-m", "examples.demo.verify", str(work), "40"]
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout == "error 0.0 over 14 days, limit 40.0\nrecovered\n"
+
+
+@pytest.mark.parametrize(
+    ("month", "expected"),
+    [
+        (4.0, "within: 12s, every: 500ms, timeout: 1m"),
+        (6.0, "within: 18s, every: 750ms, timeout: 1m"),
+        (5.0, "within: 15s, every: 625ms, timeout: 1m"),
+    ],
+)
+def test_the_policies_durations_go_with_the_month(month: float, expected: str) -> None:
+    """A longer month stretches what is given in seconds; the timeouts, in minutes, stay."""
+    assert paced("within: 12s, every: 500ms, timeout: 1m", month) == expected

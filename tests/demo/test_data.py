@@ -3,8 +3,8 @@ from datetime import date, timedelta
 import numpy as np
 import pytest
 
-from examples.demo import data
-from examples.demo.data import TEMPERATURES, DemoError, Records, load
+from examples.demo import DemoError, data
+from examples.demo.data import TEMPERATURES, Records, load
 from examples.demo.worlds import FAULT
 
 

@@ -481,3 +481,36 @@ def test_concurrent_senders_share_commits(door: Running):
         answers = list(threads.map(send, range(400)))
     assert answers == [(202, [f"e{n}"]) for n in range(400)]
     assert sorted(row["id"] for row in door.rows()) == sorted(f"e{n}" for n in range(400))
+
+
+@pytest.mark.parametrize(
+    ("rest", "status"),
+    [
+        (b"NONSENSE\r\n\r\n", b"400"),
+        (b"POST /events HTTP/1.1\r\nhost: x\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", b"400"),
+        (b"POST /events HTTP/1.1\r\ncontent-length: 99999999999999999999999\r\n\r\n", b"400"),
+        (b"POST /events HTTP/1.1\r\ncontent-length: 5\r\ncontent-length: 6\r\n\r\n{}", b"400"),
+    ],
+)
+def test_what_is_no_http(door: Running, rest: bytes, status: bytes):
+    """Broken HTTP is a problem with 400; a whole request before it on the same connection keeps its own answer."""
+    body = json.dumps(example()).encode()
+    good = b"POST /events HTTP/1.1\r\nhost: x\r\ncontent-type: application/cloudevents+json\r\ncontent-length: %d\r\n\r\n%b"
+    with door.connect() as connection:
+        connection.sendall(rest)
+        alone = _all_of(connection)
+    with door.connect() as connection:
+        connection.sendall(good % (len(body), body) + rest)
+        behind = _all_of(connection)
+    assert alone.startswith(b"HTTP/1.1 " + status)
+    assert b"application/problem+json" in alone
+    assert behind.startswith(b"HTTP/1.1 202")
+    assert [row["id"] for row in door.rows()] == ["drift-99201"]
+
+
+def _all_of(connection: Any) -> bytes:
+    """Everything until the server closes."""
+    text = b""
+    while part := connection.recv(65536):
+        text += part
+    return text

@@ -20,7 +20,12 @@ def add(conn: Connection, table: Table, **values: Any) -> None:
 
 
 def _counts(table: Table, column: Any) -> bool:
-    return bool(column.primary_key and len(table.primary_key.columns) == 1 and column.autoincrement is not False and not isinstance(column.type, type(schema.documents.c.digest.type)))
+    return bool(
+        column.primary_key
+        and len(table.primary_key.columns) == 1
+        and column.autoincrement is not False
+        and not isinstance(column.type, type(schema.documents.c.digest.type))
+    )
 
 
 def _plain(column: Any) -> Any:
@@ -137,8 +142,27 @@ def remediation(conn: Connection, name: str, *, started: datetime, ended: dateti
         }
         | values,
     )
-    add(conn, schema.transitions, remediation_id=name, version=1, from_phase="", to_phase="Pending", now=started, values={}, input_seq=1)
-    add(conn, schema.intents, remediation_id=name, step=0, attempt=1, action="command", key=f"{name}-0", end_state={"argv": ["true"]})
+    add(
+        conn,
+        schema.transitions,
+        remediation_id=name,
+        version=1,
+        from_phase="",
+        to_phase="Pending",
+        now=started,
+        values={},
+        input_seq=1,
+    )
+    add(
+        conn,
+        schema.intents,
+        remediation_id=name,
+        step=0,
+        attempt=1,
+        action="command",
+        key=f"{name}-0",
+        end_state={"argv": ["true"]},
+    )
     add(conn, schema.observations, remediation_id=name, at=started, value={"state": "done"}, input_seq=1)
     add(conn, schema.targets, remediation_id=name, kind="k", namespace="ml", name=name)
 

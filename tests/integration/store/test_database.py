@@ -72,10 +72,15 @@ def test_times_and_json_come_back_as_they_went(db: Database) -> None:
     with db.write() as conn:
         conn.execute(insert(schema.migrations).values(version=99, applied_at=moment))
         conn.execute(
-            insert(schema.documents).values(digest="d", kind="M", namespace="ml", name="é", text={"é": [1, 0.1, None, 2**60]})
+            insert(schema.documents).values(
+                digest="d", kind="M", namespace="ml", name="é", text={"é": [1, 0.1, None, 2**60]}
+            )
         )
     with db.read() as conn:
-        assert conn.execute(select(schema.migrations.c.applied_at).where(schema.migrations.c.version == 99)).scalar() == moment
+        assert (
+            conn.execute(select(schema.migrations.c.applied_at).where(schema.migrations.c.version == 99)).scalar()
+            == moment
+        )
         assert conn.execute(select(schema.documents.c.text)).scalar() == {"é": [1, 0.1, None, 2**60]}
 
 
@@ -202,8 +207,15 @@ def test_postgresql_commits_are_on_disk(postgresql_url: str) -> None:
     """Whatever the server's default, our commits wait for the disk, and a frozen writer loses its transaction."""
     db = Database(postgresql_url)
     with db.write() as conn:
-        shown = {name: conn.exec_driver_sql(f"SHOW {name}").scalar() for name in ("synchronous_commit", "application_name", "idle_in_transaction_session_timeout")}
-    assert shown == {"synchronous_commit": "on", "application_name": "modelmend", "idle_in_transaction_session_timeout": "3s"}
+        shown = {
+            name: conn.exec_driver_sql(f"SHOW {name}").scalar()
+            for name in ("synchronous_commit", "application_name", "idle_in_transaction_session_timeout")
+        }
+    assert shown == {
+        "synchronous_commit": "on",
+        "application_name": "modelmend",
+        "idle_in_transaction_session_timeout": "3s",
+    }
     db.close()
 
 
@@ -241,7 +253,7 @@ def test_a_damaged_file_is_named_and_kept(sqlite_url: str, tmp_path: Path) -> No
     """A file that is no database is refused with what to do, and stays as it is."""
     path = tmp_path / "modelmend.db"
     path.write_bytes(b"not a database at all" * 100)
-    with pytest.raises(ConfigError, match="damaged .* restore the file from a backup"):
+    with pytest.raises(ConfigError, match=r"damaged .* restore the file from a backup"):
         db = Database(sqlite_url)
         db.migrate()
     assert path.read_bytes().startswith(b"not a database")

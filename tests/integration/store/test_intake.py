@@ -241,16 +241,31 @@ def test_the_backlog_is_counted(db: Database, intake: Intake) -> None:
 
 
 def test_pending_is_bounded(db: Database, held: Held) -> None:
-    """What waits in memory is bounded: beyond it a request is refused at once, and what waits is stored."""
-    intake = Intake(db, most_pending=10)
+    """What waits in memory is bounded: beyond it a request is refused at once, and what waits is stored.
+
+    A single request that is larger than the bound is taken when nothing else waits.
+    """
+    intake = Intake(db, most_pending=20_000)
     accepted = [intake.submit([drift(number)]) for number in range(10)]
     with pytest.raises(TemporaryError, match="too many events wait"):
-        intake.submit([drift(10)]).result(0)
+        intake.submit([drift(10, data={"pad": "x" * 5_000})]).result(0)
     held.go.set()
     intake.start()
     wait(accepted, 10)
     assert rows(db, "SELECT count(*) FROM events") == [(10,)]
-    assert intake.submit([drift(number) for number in range(20, 40)]).result(10).accepted
+    assert intake.submit([drift(number) for number in range(20, 60)]).result(10).accepted
+    intake.stop()
+
+
+def test_a_commit_is_bounded(db: Database, held: Held) -> None:
+    """However much waits, one transaction takes at most a thousand events, and at most eight megabytes."""
+    intake = Intake(db, most_pending=2**30)
+    small = [intake.submit([drift(number)]) for number in range(1500)]
+    large = [intake.submit([drift(f"{number}-large", data={"pad": "x" * 3 * 2**20})]) for number in range(4)]
+    held.go.set()
+    intake.start()
+    wait([*small, *large], 20)
+    assert held.commits == 3  # 1000; 500 and two large ones; two large ones
     intake.stop()
 
 

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from sqlalchemy import update
+from sqlalchemy.engine import make_url
 
 from controller import schema
 from controller.errors import ConfigError, NotLeader
@@ -198,3 +199,39 @@ def test_without_a_clock_the_database_tells_the_time(database_url: str) -> None:
         assert first <= turn.now < first + timedelta(seconds=5)
     leadership.stop()
     db.close()
+
+
+def test_a_lost_lock_is_taken_again(db: Database, other: Database, database_url: str, request) -> None:
+    """Where the server closed the session that held the lock, the leader locks again, and a second stays refused."""
+    leadership = Leadership.take(db)
+    if not db.sqlite:
+        server = request.getfixturevalue("postgresql_server")
+        name = make_url(database_url).database
+        server.execute(
+            f"SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database "
+            f"WHERE l.locktype = 'advisory' AND d.datname = '{name}'"
+        )
+    leadership.hold()
+    leadership.hold()
+    with pytest.raises(ConfigError, match="already served by"):
+        Leadership.take(other)
+    leadership.stop()
+
+
+def test_a_lock_lost_to_another_ends_the_leading(postgresql_url: str, postgresql_server) -> None:
+    """Where another process took over meanwhile, the one before is told that it no longer leads."""
+    old, new = Database(postgresql_url), Database(postgresql_url)
+    before = Leadership.take(old)
+    postgresql_server.execute(
+        f"SELECT pg_terminate_backend(l.pid) FROM pg_locks l JOIN pg_database d ON d.oid = l.database "
+        f"WHERE l.locktype = 'advisory' AND d.datname = '{make_url(postgresql_url).database}'"
+    )
+    after = Leadership.take(new)
+    with pytest.raises(NotLeader, match="already served by"):
+        before.hold()
+    with pytest.raises(NotLeader, match="epoch 1 is over"), before.transaction():
+        pass
+    before.abandon()
+    after.stop()
+    old.close()
+    new.close()

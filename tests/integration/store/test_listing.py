@@ -85,6 +85,8 @@ def test_events_are_filtered(db: Database) -> None:
         ({"id": "same"}, [2, 1]),
         ({"id": "same", "source": "a"}, [1]),
         ({"since": NOON - timedelta(hours=1)}, [3, 2]),
+        ({"since": NOON + timedelta(hours=2)}, []),
+        ({"since": NOON - days(2)}, [3, 2, 1]),
         ({"undecided": True}, [3]),
         ({"undecided": False, "model": "other"}, [2]),
         ({"model": "nobody"}, []),
@@ -97,7 +99,9 @@ def test_an_event_tells_what_came_of_it(db: Database) -> None:
     """One event comes with its decisions of all attempts, its condition, its open question and its remediations."""
     with db.write() as conn:
         filling.event(conn, 1, NOON, family="drift", about="feature=f1")
-        filling.document(conn, "p1", "RemediationPolicy", "retrain", {"spec": {"steps": [{"name": "retrain"}, {"name": "page"}]}})
+        filling.document(
+            conn, "p1", "RemediationPolicy", "retrain", {"spec": {"steps": [{"name": "retrain"}, {"name": "page"}]}}
+        )
         filling.condition(conn, 1, 1, ended=None)
         filling.condition(conn, 2, 1, ended=None)
         filling.decision(conn, 1, 1, NOON)
@@ -105,13 +109,20 @@ def test_an_event_tells_what_came_of_it(db: Database) -> None:
         filling.remediation(conn, "r-1", started=NOON + MINUTE, ended=None)
         filling.question(conn, 1, 2)
     event = read(db, listing.event, 1, NOON)
-    assert (event["id"], event["decided"], event["data"], event["receivedAt"]) == ("e-1", True, {"driftScore": 0.44}, "2025-01-23T12:00:00Z")
+    assert (event["id"], event["decided"], event["data"], event["receivedAt"]) == (
+        "e-1",
+        True,
+        {"driftScore": 0.44},
+        "2025-01-23T12:00:00Z",
+    )
     assert [(d["id"], d["policy"], d["outcome"], d["reason"], d["remediation"]) for d in event["decisions"]] == [
         (1, "ml/retrain", "suppress", "cooldown", None),
         (2, "ml/retrain", "remediate", None, "r-1"),
     ]
     assert [(c["id"], c["state"], c["model"]) for c in event["conditions"]] == [("c-1", "open", "salary-predictor")]
-    assert [(q["decision"], q["policy"], q["retryOn"]) for q in event["questions"]] == [(2, "ml/retrain", "remediation_ended")]
+    assert [(q["decision"], q["policy"], q["retryOn"]) for q in event["questions"]] == [
+        (2, "ml/retrain", "remediation_ended")
+    ]
     assert [(r["id"], r["steps"]) for r in event["remediations"]] == [("r-1", ["retrain", "page"])]
     assert read(db, listing.event, 4711, NOON) is None
 
@@ -147,8 +158,21 @@ def test_decisions_are_filtered_and_paged(db: Database) -> None:
     """Decisions come newest first; those taken at one time are told apart by their id."""
     with db.write() as conn:
         for number in range(1, 7):
-            filling.decision(conn, number, number, NOON + (number // 3) * MINUTE, policy="" if number == 6 else "retrain")
-        filling.decision(conn, 7, 7, NOON, policy="other", namespace="x", model="m", outcome="remediate", reason="", remediation_id="r-1")
+            filling.decision(
+                conn, number, number, NOON + (number // 3) * MINUTE, policy="" if number == 6 else "retrain"
+            )
+        filling.decision(
+            conn,
+            7,
+            7,
+            NOON,
+            policy="other",
+            namespace="x",
+            model="m",
+            outcome="remediate",
+            reason="",
+            remediation_id="r-1",
+        )
     first = read(db, listing.decisions, limit=4)
     second = read(db, listing.decisions, limit=4, cursor=first["next"])
     assert [item["id"] for page in (first, second) for item in page["items"]] == [6, 5, 4, 3, 7, 2, 1]
@@ -205,7 +229,12 @@ def test_silences_and_pauses_have_states(db: Database) -> None:
                 conn, schema.silences, id=name, matchers={"model": "x"}, starts_at=NOON + days(starts),
                 ends_at=NOON + days(ends), ended_early_at=early,
             )  # fmt: skip
-        for name, until, lifted in (("for ever", None, None), ("a while", NOON + days(1), None), ("ran out", NOON, None), ("lifted", None, NOON)):
+        for name, until, lifted in (
+            ("for ever", None, None),
+            ("a while", NOON + days(1), None),
+            ("ran out", NOON, None),
+            ("lifted", None, NOON),
+        ):
             filling.add(conn, schema.pauses, id=name, scope="all", since=NOON - days(1), until=until, lifted_at=lifted)
     assert ids(db, listing.silences, NOON, state="active") == ["active"]
     assert ids(db, listing.silences, NOON, state="pending") == ["pending"]
@@ -281,30 +310,42 @@ def test_status_counts_what_waits(leadership: Leadership, db: Database) -> None:
         filling.add(turn.conn, schema.quarantine, digest="d", body={})
     status = read(db, standing.status, NOON)
     assert status["activeRemediations"] == {"Running": 1}
-    assert [status[key] for key in ("backlog", "openConditions", "openQuestions", "pausesInForce", "outboxPending", "quarantined")] == [1] * 6
+    assert [
+        status[key]
+        for key in ("backlog", "openConditions", "openQuestions", "pausesInForce", "outboxPending", "quarantined")
+    ] == [1] * 6
     assert status["lastInput"]["kind"] == "tick"
-    assert status["policySet"] == {"seq": 1, "inputSeq": 0, "since": "2025-01-23T12:00:00Z", "digest": "set-1", "members": 1, "refused": ["x"]}
+    assert status["policySet"] == {
+        "seq": 1,
+        "inputSeq": 0,
+        "since": "2025-01-23T12:00:00Z",
+        "digest": "set-1",
+        "members": 1,
+        "refused": ["x"],
+    }
 
 
 @pytest.mark.parametrize(
     ("query", "filters", "index"),
     [
         (listing.events, {}, "SCAN events"),
-        (listing.events, {"id": "e-1"}, "events_by_id"),
-        (listing.events, {"id": "e-1", "source": "s"}, "events_identity|sqlite_autoindex_events_1|events_by_id"),
+        (listing.events, {"id": "e-1"}, "sqlite_autoindex_events_1"),
+        (listing.events, {"id": "e-1", "source": "s"}, "sqlite_autoindex_events_1"),
         (listing.events, {"model": "m"}, "events_of_model"),
         (listing.events, {"undecided": True}, "events_undecided"),
         (listing.decisions, {}, "decisions_now"),
         (listing.decisions, {"model": "m", "namespace": "n"}, "decisions_of_model"),
         (listing.decisions, {"policy": "n/p"}, "decisions_of_policy"),
-        (listing.decisions, {"event": 1}, "decisions_once|sqlite_autoindex_decisions_1"),
+        (listing.decisions, {"event": 1}, "sqlite_autoindex_decisions_1"),
         (listing.decisions, {"remediation": "r"}, "decisions_of_remediation"),
         (listing.remediations, {}, "remediations_started"),
         (listing.remediations, {"active": True}, "remediations_ended|remediations_due|remediations_started"),
         (listing.remediations, {"model": "m", "namespace": "n"}, "remediations_of_model"),
     ],
 )
-def test_long_lists_use_an_index(sqlite_url: str, query: Callable[..., Any], filters: dict[str, Any], index: str) -> None:
+def test_long_lists_use_an_index(
+    sqlite_url: str, query: Callable[..., Any], filters: dict[str, Any], index: str
+) -> None:
     """No list of a table that grows is sorted or searched as a whole: SQLite's own plan names the index."""
     from sqlalchemy import event as hooks
 

@@ -34,7 +34,9 @@ def test_an_act_is_used_once_and_answered(leadership: Leadership, db: Database) 
 
 def quarantined(db: Database, at: timedelta, body: object, bound: int = 10, reason: str = "poison") -> int:
     with db.write() as conn:
-        return quarantine.put(conn, NOON + at, origin="engine", reason=reason, message=f"at {at}", body=body, bound=bound)
+        return quarantine.put(
+            conn, NOON + at, origin="engine", reason=reason, message=f"at {at}", body=body, bound=bound
+        )
 
 
 def test_the_same_item_again_is_counted(db: Database) -> None:

@@ -159,7 +159,9 @@ def test_acts_silences_pauses_and_evidence_go_once_over(leadership: Leadership, 
             ("early", LONG_AGO, NOON + days(1), LONG_AGO),
             ("in force", LONG_AGO, NOON + days(1), None),
         ):
-            filling.add(conn, schema.silences, id=name, matchers={}, starts_at=starts, ends_at=ends, ended_early_at=early)
+            filling.add(
+                conn, schema.silences, id=name, matchers={}, starts_at=starts, ends_at=ends, ended_early_at=early
+            )
         for name, until, lifted in (
             ("in force", None, None),
             ("lifted", None, LONG_AGO),

@@ -43,6 +43,9 @@ def test_a_deployment_tells_the_version_deployed(read: Read, example: dict[str, 
     """ml.model.deployed is a moment, and its version is that of `version`."""
     event = read(example | {"type": "ml.model.deployed", "data": {"model": "fraud", "version": "fraud-v6"}}).events[0]
     assert (event.version, event.family, event.over) == ("v6", None, False)
+    data = {"modelVersion": "fraud-v5", "version": "v6"}
+    event = read(example | {"type": "ml.model.deployed", "data": data}).events[0]
+    assert (event.model, event.version) == ("fraud", "v6")
 
 
 def test_the_namespace_is_the_senders_where_data_has_none(read: Read, example: dict[str, Any]):

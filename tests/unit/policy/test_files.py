@@ -1,5 +1,3 @@
-import os
-
 import pytest
 
 from controller.policy import read_documents, stamps
@@ -51,7 +49,7 @@ def test_stamps_change_with_the_files(tmp_path, change):
         file.write_text(MODEL % "another")
     elif change == "replace":
         (tmp_path / "new").write_text(MODEL % "b")
-        os.replace(tmp_path / "new", file)
+        (tmp_path / "new").replace(file)
     elif change == "remove":
         file.unlink()
     else:

@@ -143,7 +143,10 @@ def test_the_digest_of_a_trigger_is_over_type_when_and_counter_alone():
     plain = "type: ml.data.drift.detected, when: 'data.driftScore > 0.3', count: {atLeast: 3, within: 1d}"
     same = [f"{{{plain}}}", f"{{name: other, {plain}}}", f"{{{plain}, require: [{{type: ml.performance.degraded}}]}}"]
     assert len({digest(trigger) for trigger in same}) == 1
-    changed = [f"{{{plain.replace(*swap)}}}" for swap in [("0.3", "0.4"), ("3, w", "4, w"), ("1d", "2d"), ("drift.d", "quality.f")]]
+    changed = [
+        f"{{{plain.replace(*swap)}}}"
+        for swap in [("0.3", "0.4"), ("3, w", "4, w"), ("1d", "2d"), ("drift.d", "quality.f")]
+    ]
     changed[-1] = changed[-1].replace("quality.fetected", "quality.failed")
     assert len({digest(trigger) for trigger in [same[0], *changed]}) == 5
 
@@ -235,6 +238,15 @@ def test_a_kept_text_that_this_version_cannot_read_is_said_to_be(installation):
         policy_from_text(text)
 
 
+def test_a_message_is_one_line_whatever_a_key_holds(installation):
+    """Line ends and terminal escapes of a document reach no log and no terminal as they are."""
+    text = 'kind: Model\nmetadata: {name: m}\nspec: {"a\\nb\\e[31m": 1}\n'
+    problems = build_set(parse_documents(text, "m.yaml")[0], installation)[1]
+    assert [str(problem) for problem in problems] == [
+        'm.yaml: Model "default/m": spec.a\\nb\\x1b[31m: unknown key, want baseline'
+    ]
+
+
 def test_every_example_of_the_repository_is_valid(installation):
     """The policies and models under examples/ check without a word."""
     problems = []
@@ -276,11 +288,17 @@ _ARGV = st.lists(st.one_of(st.text("abc -=/é", max_size=5), st.just({"expr": "m
     lambda rest: ["python", *rest]
 )
 _ACTION = st.one_of(
-    st.builds(lambda argv, rest: {"command": {"argv": argv, **rest}}, _ARGV, _some(timeout=_DURATION, idempotent=st.booleans())),
+    st.builds(
+        lambda argv, rest: {"command": {"argv": argv, **rest}},
+        _ARGV,
+        _some(timeout=_DURATION, idempotent=st.booleans()),
+    ),
     _some(
         method=st.sampled_from(["POST", "PUT"]),
         headers=st.just({"X-Model": {"expr": "model.name"}}),
-        body=st.recursive(st.none() | st.booleans() | st.integers() | st.text("ab é€", max_size=3), st.lists, max_leaves=4),
+        body=st.recursive(
+            st.none() | st.booleans() | st.integers() | st.text("ab é€", max_size=3), st.lists, max_leaves=4
+        ),
     ).map(lambda rest: {"request": {"url": "https://ci.example/hook", **rest}}),
 )
 _TIMES = {"settle": "1m", "within": "3d"}
@@ -334,7 +352,10 @@ def test_every_valid_policy_is_read_back_from_its_own_text(spec):
 
 _JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 5) | st.sampled_from(["", "1h", "none", "ml", "data.x > 1.0", "*"]),
-    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["name", "type", "expr", "argv", "within"]), inner, max_size=2),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.sampled_from(["name", "type", "expr", "argv", "within"]), inner, max_size=2)
+    ),
     max_leaves=5,
 )
 

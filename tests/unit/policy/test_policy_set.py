@@ -132,11 +132,19 @@ _GLOBS = st.sampled_from(["a", "b", "a-*", "*", "?", "*-1", "[ab]-1"])
 _LABELS = st.dictionaries(st.sampled_from(["tier", "team"]), st.sampled_from(["x", "y"]), max_size=2)
 
 
-@given(st.lists(st.tuples(st.lists(_GLOBS, max_size=2), _LABELS), max_size=6), st.lists(st.tuples(_NAMES, _LABELS), max_size=8))
+@given(
+    st.lists(st.tuples(st.lists(_GLOBS, max_size=2), _LABELS), max_size=6),
+    st.lists(st.tuples(_NAMES, _LABELS), max_size=8),
+)
 def test_the_index_finds_what_asking_each_policy_would(selectors, models):
     """The index and a plain walk over all policies give the same, asked in any order and again."""
     texts = [
-        written(f"p{at}", f"{{names: {globs or ['*']!r}, matchLabels: {labels or {'tier': 'x'}}}}" if labels else f"{{names: {globs or ['*']!r}}}")
+        written(
+            f"p{at}",
+            f"{{names: {globs or ['*']!r}, matchLabels: {labels or {'tier': 'x'}}}}"
+            if labels
+            else f"{{names: {globs or ['*']!r}}}",
+        )
         for at, (globs, labels) in enumerate(selectors)
     ]
     found = policies(*texts) if texts else PolicySet()

@@ -1,4 +1,4 @@
-from controller.policy import PolicySet, accept, document_from_text, parse_documents
+from controller.policy import PolicySet, accept, document_from_text, parse_documents, restored
 from tests.unit.policy.written import DRIFT, LADDER, policy_text
 
 BAD = "models: {names: [m]}\nlimits: {cooldown: 0s}\n"
@@ -68,7 +68,9 @@ def test_a_document_whose_head_is_bad_keeps_its_files_documents(installation):
     """Where a document cannot say its name, nobody knows which one it was: none of its file is given up."""
     before, _ = reload(installation, {"a.yaml": good("p") + "---\n" + good("q")})
     nameless = good("p").replace("name: p, ", "")
-    after, problems = reload(installation, {"a.yaml": nameless + "---\n" + good("q", "enforce")}, before.policies.documents)
+    after, problems = reload(
+        installation, {"a.yaml": nameless + "---\n" + good("q", "enforce")}, before.policies.documents
+    )
     assert modes(after) == {"p": "audit", "q": "enforce"}
     assert problems == ["a.yaml: document 1 (line 1): metadata.name: want a name, got nothing"]
 
@@ -105,9 +107,7 @@ def test_bad_defaults_leave_those_before_in_force(installation):
     before, _ = reload(installation, {"a.yaml": ours % "7m" + silent})
     after, problems = reload(installation, {"a.yaml": ours % "soon" + silent}, before.policies.documents)
     assert after.policies.policies == before.policies.policies
-    assert problems == [
-        'a.yaml: Defaults "ml/d": spec.wait: want a duration such as 30s, 15m, 1h30m or 7d, got "soon"'
-    ]
+    assert problems == ['a.yaml: Defaults "ml/d": spec.wait: want a duration such as 30s, 15m, 1h30m or 7d, got "soon"']
     changed, _ = reload(installation, {"a.yaml": ours % "8m" + silent}, before.policies.documents)
     assert changed.policies.policies[0].digest != before.policies.policies[0].digest
 
@@ -116,7 +116,8 @@ def test_defaults_that_break_a_policy_leave_it_as_it_was(installation):
     """Where new defaults do not fit a policy's own words, that policy stays with the old ones, and is named."""
     ours = "kind: Defaults\nmetadata: {name: d, namespace: ml}\nspec: {within: %s, settle: 1m, for: 1m}\n---\n"
     slow = policy_text(
-        f"models: {{names: [m]}}\n{DRIFT}\nsteps: [{{name: a, command: {{argv: [x]}}, verify: [{{resolved: {{}}, settle: 1h}}]}}]", "p"
+        f"models: {{names: [m]}}\n{DRIFT}\nsteps: [{{name: a, command: {{argv: [x]}}, verify: [{{resolved: {{}}, settle: 1h}}]}}]",
+        "p",
     )
     before, problems = reload(installation, {"a.yaml": ours % "2h" + slow})
     assert problems == []
@@ -135,4 +136,6 @@ def test_the_documents_in_force_are_enough_to_build_the_set_again(installation):
     assert again.problems == ()
     assert again.policies.digest == before.policies.digest
     assert again.policies.policies == before.policies.policies
+    assert restored(again.policies.documents).digest == before.policies.digest
+    assert restored(again.policies.documents).policies == before.policies.policies
     assert PolicySet().digest != before.policies.digest

@@ -15,7 +15,7 @@ def action(text):
 
 
 def test_a_command_is_rendered_with_every_expression_evaluated():
-    """argv and env become strings, durations seconds; nothing is left to evaluate."""
+    """Arguments and environment become strings, durations seconds; nothing is left to evaluate."""
     command = action(
         "command: {argv: [python, retrain.py, {expr: model.name}, --score, {expr: data.driftScore}], timeout: 90s, "
         "idempotent: true, env: {FEATURE: {expr: data.feature}}, cwd: /srv}"
@@ -46,7 +46,9 @@ def test_a_request_is_rendered_with_its_body():
 
 def test_a_page_is_rendered_to_its_receiver():
     """A page says whom to tell."""
-    assert render(the_policy(steps="steps: [{name: p, page: {}}]").steps[0].action, bindings()) == {"receiver": "default"}
+    assert render(the_policy(steps="steps: [{name: p, page: {}}]").steps[0].action, bindings()) == {
+        "receiver": "default"
+    }
 
 
 def test_verifications_are_rendered_with_durations_in_seconds():
@@ -139,9 +141,11 @@ _JSON = st.recursive(
 def test_what_an_event_holds_arrives_in_a_body_as_it_was(value):
     """Data passed through an expression into a body is equal to what the event held."""
     seen = Bindings.of(bindings_event(value), Model.bare("ml", "m"), NOW)
-    request = the_policy(
-        steps='steps: [{name: a, request: {url: "https://h/", body: {expr: data.value}}, verify: none}]'
-    ).steps[0].action
+    request = (
+        the_policy(steps='steps: [{name: a, request: {url: "https://h/", body: {expr: data.value}}, verify: none}]')
+        .steps[0]
+        .action
+    )
     assert json.loads(json.dumps(render(request, seen)["body"])) == value
 
 

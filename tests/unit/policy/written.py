@@ -5,8 +5,6 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-
-
 from controller.events.event import Event
 from controller.events.types import EventTypes
 from controller.policy import Bindings, Installation, Model, Policy, build_set, parse_documents
@@ -39,8 +37,6 @@ def event(kind: str = "ml.data.drift.detected", *, version: str | None = None, *
 def bindings(model: Model | None = None, *, version: str | None = None, **data: Any) -> Bindings:
     """What an expression sees of such an event."""
     return Bindings.of(event(version=version, **data), model or Model.bare("ml", "salary-predictor"), NOW)
-
-
 
 
 def policy_text(spec: str, name: str = "retrain", namespace: str = "ml") -> str:

@@ -1,0 +1,36 @@
+"""Recording what the outside world answered: the end of an action, a sample of a verification."""
+
+from __future__ import annotations
+
+from controller.engine.moving import give
+from controller.engine.rules import Rules
+from controller.remediation import Acted, Intent, Phase, Remediation, Transition
+from controller.store import remediations
+from controller.store.leader import Turn
+
+
+def record_action(turn: Turn, rules: Rules, intent: Intent, acted: Acted) -> Transition | None:
+    """Write how an action ended, and move its remediation; None where that has gone on without it."""
+    remediation = remediations.read(turn.conn, intent.remediation_id)
+    if remediation is None:
+        return None
+    input_seq = turn.input("observation", remediation.id)
+    value = {"state": acted.state, "message": acted.message, "outputs": acted.outputs}
+    remediations.observe(turn, remediation, input_seq, value, at=turn.now, intent=intent)
+    remediations.finished(turn, intent, acted)
+    if (remediation.step, remediation.attempt) != (intent.step, intent.attempt):
+        return None
+    if remediation.phase not in (Phase.RUNNING, Phase.STOPPING):
+        return None
+    return give(turn, rules, remediation, acted, input_seq)
+
+
+def record_sample(turn: Turn, asked: Remediation, state: str, message: str) -> None:
+    """Write a sample of the verification for which it was `asked`, and have the remediation looked at."""
+    remediation = remediations.read(turn.conn, asked.id)
+    if remediation is None or remediation.version != asked.version:
+        return
+    input_seq = turn.input("observation", remediation.id)
+    value = {"state": state, "message": message}
+    remediations.observe(turn, remediation, input_seq, value, at=turn.now, intent=None)
+    remediations.look_again(turn, [remediation.id], turn.now)
