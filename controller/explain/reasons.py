@@ -6,6 +6,7 @@ RFC 3339 text, lengths as policies write them. A key that is not there is said s
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -24,6 +25,11 @@ def when(moment: Any) -> str:
 def length(value: Any) -> str:
     """A duration as policies write it; `an unknown time` where there is none."""
     return value if isinstance(value, str) else "an unknown time"
+
+
+def roughly(value: Any) -> str:
+    """A duration to its two largest units, as people say an age: `667d2h12m5s` is `667d2h`."""
+    return "".join(re.findall(r"\d+[a-z]+", length(value))[:2]) or length(value)
 
 
 def listed(items: Any) -> str:
@@ -59,7 +65,7 @@ def _stale(values: Row) -> str:
             return f"a remediation that ended recovered at {when(values.get('ended'))} has answered it already"
         case "too_old" if values.get("age") is not None:
             return (
-                f"its condition was last seen {when(values.get('last_seen'))}, {length(values['age'])} before; "
+                f"its condition was last seen {when(values.get('last_seen'))}, {roughly(values['age'])} before; "
                 f"maxAge is {length(values.get('max_age'))}"
             )
         case "too_old":

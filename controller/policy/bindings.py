@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-import cel
-
 from controller.events.event import Event
+from controller.policy import cel_native as cel
 from controller.policy.model import Model
 
 MAX_LIST = 1000
@@ -20,6 +19,7 @@ MAX_DEPTH = 16
 EXACT = 2**53
 INT64 = 2**63 - 1
 FEW = 4
+"""How often a part is made larger before all is given."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,9 +6,8 @@ from collections.abc import Set as AbstractSet
 from functools import lru_cache
 from typing import Any
 
-import cel
-
 from controller.errors import ModelmendError
+from controller.policy import cel_native as cel
 from controller.policy.bindings import Bindings
 from controller.policy.cel_checks import MAX_TOKENS, Shape, check_functions, check_variables, checked_shape
 

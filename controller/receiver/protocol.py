@@ -91,7 +91,7 @@ class BoundedHttp(HttpToolsProtocol):
         self._end(400, "this is no HTTP request")
 
     def _end(self, status: int, detail: str) -> None:
-        """Answer and close; where whole requests before are still being worked on, close after their answers instead."""
+        """Answer and close; or close after the answers to whole requests that came before."""
         self._stop_timer()
         if self.transport.is_closing() or self._ending:
             return

@@ -177,9 +177,17 @@ class Settings(_Strict):
     reload_every: Length = Field(timedelta(seconds=2), description="how often `policies` are looked at for changes")
     log_level: LogLevel = Field("info", description="least severity of log lines")
     log_format: LogFormat = Field("text", description="`text` for people, `json` for machines: one line an entry")
-    server: WebUrl = Field("http://127.0.0.1:8080", description="the server that the operating commands speak to")
+
+    server: WebUrl = Field(
+        "http://127.0.0.1:8080",
+        description="the server that the operating commands speak to; they read it from `--server` or the environment "
+        "only",
+    )
     token: str | None = Field(
-        None, min_length=1, repr=False, description="bearer token of the operating commands; better in the environment"
+        None,
+        min_length=1,
+        repr=False,
+        description="bearer token of the operating commands; they read it from `--token-file` or the environment only",
     )
 
     @classmethod
@@ -190,7 +198,10 @@ class Settings(_Strict):
         MODELMEND_CONFIG names the file; without either there is none. Paths in the file are
         relative to its folder. Raises ConfigError with every problem.
         """
-        return load(cls, config_path, flags, environ)
+        settings = load(cls, config_path, flags, environ)
+        if flags.get("data") is not None and flags.get("database") is None:
+            return settings.model_copy(update={"database": None})  # the flag wins over a database named elsewhere
+        return settings
 
     @property
     def host(self) -> str:

@@ -175,7 +175,9 @@ class Database:
         timeout = {"timeout": BUSY_TIMEOUT_MS / 1000, "check_same_thread": False}
         self._writers = create_engine(url, pool_size=1, max_overflow=0, connect_args=timeout)
         self._readers = create_engine(url, pool_size=READERS, max_overflow=READERS, connect_args=timeout)
-        _speak_sqlite(self._writers, begin="BEGIN IMMEDIATE", pragmas=("cache_size=-16000", "journal_size_limit=67108864"))
+        _speak_sqlite(
+            self._writers, begin="BEGIN IMMEDIATE", pragmas=("cache_size=-16000", "journal_size_limit=67108864")
+        )
         _speak_sqlite(self._readers, begin="BEGIN", pragmas=("query_only=ON",))
         return path
 

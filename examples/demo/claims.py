@@ -69,6 +69,14 @@ def _drift(record: Record, period: str) -> list[Item]:
     return record.refusals("uncorroborated", "ml.data.drift.detected", period)
 
 
+def explained(act: str, refusal: str) -> list[Claim]:
+    """The promises about what `modelmend explain` printed."""
+    return [
+        Claim("explain said why it acted", _either("verdict recovered" in act and "retrain" in act, "above")),
+        Claim("explain said why it did not act", _either("inhibited" in refusal, "above")),
+    ]
+
+
 def inhibited(record: Record) -> list[Item]:
     """Degradations seen on the broken feed and refused for it."""
     return record.refusals("inhibited", "ml.performance.degraded", f"{FAULT[0]:%Y-%m}")

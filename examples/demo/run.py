@@ -34,8 +34,7 @@ def run(work: Path, output: Path, wanted: float | None) -> bool:
         narrator.catch_up(server)
         outcomes = _outcomes(records, work, world, limit)
         holds = _ending(narrator, server, pager, work, records, outcomes, limit, output)
-    narrator.say(f"
-Plot: {output / 'demo.png'}")
+    narrator.say(f"\nPlot: {output / 'demo.png'}")
     return holds
 
 
@@ -83,14 +82,9 @@ def _ending(
     output: Path,
 ) -> bool:
     record = claims.Record(server)
-    found = claims.claims(record, pager, work, outcomes)
-    for title, references in (
-        ("Why did it act?", [one["id"] for one in record.climbed()[:1]]),
-        ("Why did it not act?", [one["id"] for one in claims.inhibited(record)[:1]]),
-    ):
-        for reference in references:
-            narrator.heading(f"{title}   $ modelmend explain {reference}")
-            narrator.say(server.run("explain", reference).rstrip())
+    act = _explain(narrator, server, "Why did it act?", record.climbed())
+    refusal = _explain(narrator, server, "Why did it not act?", claims.inhibited(record))
+    found = [*claims.claims(record, pager, work, outcomes), *claims.explained(act, refusal)]
     narrator.heading("Error of each month with modelmend (n: no retraining, a: retraining at every alarm, │: limit)")
     narrator.say(report.bars(records, outcomes, limit))
     narrator.heading("What it came to")
@@ -102,3 +96,14 @@ def _ending(
     (output / "demo.txt").write_text(table + "\n")
     narrator.heading("What was promised, and the record that proves it")
     return claims.check(found, narrator.say)
+
+
+def _explain(narrator: Narrator, server: Server, title: str, about: list[Item]) -> str:
+    """What `modelmend explain` says of the first; '' where there is none, which the claims then tell."""
+    if not about:
+        return ""
+    reference = about[0]["id"]
+    narrator.heading(f"{title}   $ modelmend explain {reference}")
+    answer = server.run("explain", reference).rstrip()
+    narrator.say(answer)
+    return answer

@@ -35,7 +35,6 @@ from tests.unit.cases import (
     DAY,
     DEGRADED,
     DRIFT,
-    MINUTE,
     MODEL,
     PAGE,
     QUALITY,
@@ -47,7 +46,6 @@ from tests.unit.cases import (
 )
 
 T = TypeVar("T")
-E = TypeVar("E")
 SITUATION = TypeAdapter(Situation)
 
 # The order in which the guards are asked: what comes earlier hides what comes later.
@@ -130,14 +128,8 @@ policies = st.builds(
     limits=limits,
     models=st.sampled_from([ModelSelector(), ModelSelector(unknown="act")]),
 )
-events = st.sampled_from(
-    [
-        drift(),
-        drift(data={"driftScore": 0.4, "sampleCount": 900.0}),
-        drift(family="performance", data={"value": 0.4}),
-        drift(family=None),
-    ]
-)
+ENOUGH = drift(data={"driftScore": 0.4, "sampleCount": 900.0})
+events = st.sampled_from([drift(), ENOUGH, drift(family="performance", data={"value": 0.4}), drift(family=None)])
 bars = st.builds(Bar, short, st.sampled_from(["all", "model"]), st.none() | ahead(5 * DAY), short)
 holdings = st.builds(
     Holding, short, st.just(QUALITY), st.sampled_from(["open", "unknown", "ended"]), st.none() | ahead(DAY)
@@ -145,59 +137,65 @@ holdings = st.builds(
 
 
 @st.composite
-def facts_of(draw: st.DrawFn, trigger: Trigger) -> TriggerFacts:
-    """What is known of a trigger; more often true than not."""
-    when = draw(st.sampled_from([True, True, True, True, False, None]))
+def facts_of(draw: st.DrawFn, trigger: Trigger, *, true: bool) -> TriggerFacts:
+    """What is known of a trigger: anything, or what makes it true."""
+    when = True if true else draw(st.sampled_from([True, True, False, None]))
+    least = trigger.counter.at_least if trigger.counter else 0
+    lasted = NOON - (trigger.sustained or timedelta())
     return TriggerFacts(
         name=trigger.name,
         digest="t",
         when=when,
         error="no such key" if when is None else None,
-        seen=draw(st.integers(0, 5)),
-        since=draw(st.none() | ago(30 * DAY)),
-        required=tuple(draw(st.sampled_from([None, "c-2", "c-3"])) for _ in trigger.require),
+        seen=draw(st.integers(least if true else 0, 5)),
+        since=lasted if true else draw(st.none() | ago(30 * DAY)),
+        required=tuple(draw(st.sampled_from(["c-2", "c-3"] if true else ["c-2", None])) for _ in trigger.require),
     )
 
 
-def few(strategy: st.SearchStrategy[Bar]) -> st.SearchStrategy[tuple[Bar, ...]]:
-    """Mostly none."""
-    return st.just(()) | st.lists(strategy, max_size=2).map(tuple)
-
-
-def rarely(strategy: st.SearchStrategy[T], otherwise: E) -> st.SearchStrategy[T | E]:
-    """Mostly the other."""
-    return st.sampled_from([False, False, False, True]).flatmap(lambda some: strategy if some else st.just(otherwise))
+HINDRANCES = (
+    "known", "candidates", "last_seen", "over", "used_up", "samples", "triggers", "triggers", "wait", "unless", "pauses", "silences",
+    "active", "breaker", "budget", "cooldown", "fleet",
+)  # fmt: skip
+some_bars = st.lists(bars, min_size=1, max_size=2).map(tuple)
+some_holdings = st.lists(holdings, min_size=1, max_size=2).map(tuple)
 
 
 @st.composite
 def cases(draw: st.DrawFn) -> Case:
-    """Situations as the store may read them, often with nothing in the way of a guard."""
+    """Situations as the store may read them: nothing, or a few of the guards, in the way."""
     about = draw(policies)
-    active = draw(rarely(short, None))
-    spent = draw(st.integers(0, 4))
-    exhausted = spent >= about.limits.budget.max
+    bound = about.limits
+    drawn = draw(st.lists(st.sampled_from(HINDRANCES), max_size=3))
+
+    def of(name: str, hindered: st.SearchStrategy[T], free: st.SearchStrategy[T]) -> T:
+        return draw(hindered if name in drawn else free)
+
+    spent = of("budget", st.integers(bound.budget.max, 6), st.integers(0, bound.budget.max - 1))
+    active = of("active", short, st.none())
+    limit = draw(st.integers(1, 6))
     found = Situation(
-        known=draw(st.sampled_from([True, True, True, False])),
-        candidates=draw(rarely(st.just(("hr", "ml")), ())),
-        last_seen=draw(ago(MINUTE) | ago(20 * DAY)),
-        over=draw(rarely(ago(DAY), None)),
-        used_up=draw(rarely(ago(DAY), None)),
-        triggers=tuple(draw(facts_of(trigger)) for trigger in about.triggers),
-        wait_until=draw(st.none() | ago(DAY) | ahead(DAY)),
-        unless=draw(rarely(st.lists(holdings, min_size=1, max_size=2).map(tuple), ())),
-        pauses=draw(few(bars)),
-        silences=draw(few(bars)),
+        known="known" not in drawn,
+        candidates=of("candidates", st.just(("hr", "ml")), st.just(())),
+        last_seen=of("last_seen", ago(40 * DAY), ago(bound.max_age)),
+        over=of("over", ago(DAY), st.none()),
+        used_up=of("used_up", ago(DAY), st.none()),
+        triggers=tuple(draw(facts_of(trigger, true="triggers" not in drawn)) for trigger in about.triggers),
+        wait_until=of("wait", st.none() | ahead(DAY), ago(DAY)),
+        unless=of("unless", some_holdings, st.just(())),
+        pauses=of("pauses", some_bars, st.just(())),
+        silences=of("silences", some_bars, st.just(())),
         active=active,
         active_until=draw(ahead(DAY)) if active and about.mode == "audit" else None,
         failures=draw(st.integers(0, 5)),
-        breaker_open=draw(st.sampled_from([False, False, True])),
+        breaker_open="breaker" in drawn,
         spent=spent,
-        budget_frees_at=draw(ahead(about.limits.budget.within)) if exhausted else None,
-        last_end=draw(st.none() | ago(30 * DAY)),
-        fleet_active=draw(st.integers(0, 6)),
-        fleet_limit=draw(st.integers(1, 6)),
+        budget_frees_at=draw(ahead(bound.budget.within)) if spent >= bound.budget.max else None,
+        last_end=of("cooldown", ago(30 * DAY), st.none() | ago(DAY).map(lambda end: end - bound.cooldown)),
+        fleet_active=of("fleet", st.integers(limit, 9), st.integers(0, limit - 1)),
+        fleet_limit=limit,
     )
-    return Case(draw(events), about, found)
+    return Case(draw(events if "samples" in drawn else st.just(ENOUGH)), about, found)
 
 
 def stands(decision: Decision) -> int:
@@ -360,7 +358,7 @@ def test_evidence_is_what_reaches_the_triggers(case: Case) -> None:
 
 facts_to_hold = st.builds(
     HoldFacts, over=st.none() | ago(DAY), too_old=st.booleans(), unless=st.lists(holdings, max_size=2).map(tuple),
-    pauses=few(bars), silences=few(bars),
+    pauses=st.just(()) | some_bars, silences=st.just(()) | some_bars,
 )  # fmt: skip
 
 

@@ -358,3 +358,10 @@ def test_the_example_on_the_page_is_valid(tmp_path):
     assert settings.receivers["default"].kind == "webhook"
     assert settings.fleet.share == 0.1
     assert settings.senders["urn:drift-detector"].lasts == timedelta(hours=2)
+
+
+def test_the_flag_data_wins_over_a_database_named_in_the_environment():
+    """`--data` means the SQLite file there, also where MODELMEND_DATABASE names another database."""
+    environ = {"MODELMEND_DATABASE": "postgresql://elsewhere/db"}
+    settings = Settings.load(None, {"data": "/tmp/here"}, environ)
+    assert settings.database_url == "sqlite:////tmp/here/modelmend.db"
