@@ -58,7 +58,7 @@ class App:
         self._tokens = Tokens(settings.tokens) if settings.tokens else None
         self.db = Database(settings.database_url)
         self.leadership = Leadership.take(self.db)
-        self.intake = Intake(self.db, stateful=self._stateful, on_new=self._on_new)
+        self.intake = Intake(self.db, stateful=self._stateful, on_new=self._on_new, on_commit=self._on_commit)
         kinds = {name: receiver.kind for name, receiver in settings.receivers.items()}
         self.outbox = Outbox(self.db, settings.receivers, metrics=self.metrics)
         self.engine = Engine(
@@ -80,6 +80,10 @@ class App:
 
     def _on_new(self) -> None:
         self.engine.wake()
+
+    def _on_commit(self, seconds: float, events: int) -> None:
+        self.metrics.intake_commit_seconds.observe(seconds)
+        self.metrics.intake_commit_events.observe(events)
 
     def start(self) -> None:
         """Open the door; returns when requests are answered.

@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class Chores:
-    """One thread that purges every hour and reads the gauges every ten seconds."""
+    """One thread: every ten seconds it holds the leader's lock and reads the gauges, every hour it purges."""
 
     def __init__(self, leadership: Leadership, settings: Settings, metrics: Metrics) -> None:
         self._leadership = leadership
@@ -43,6 +43,7 @@ class Chores:
         waited = PURGE_EVERY
         while not self._stop.is_set():
             try:
+                self._leadership.hold()
                 self._read_figures()
                 if waited >= PURGE_EVERY:
                     waited = 0.0

@@ -92,10 +92,10 @@ class Retention(_Strict):
     """How long history is kept. What is not over is never purged."""
 
     events: Length = Field(
-        timedelta(days=90), description="events, conditions that are over and evidence are kept for so long"
+        timedelta(days=90), description="events received are kept for so long"
     )
     decisions: Length = Field(
-        timedelta(days=400), description="decisions, remediations and their audit trail are kept for so long"
+        timedelta(days=400), description="decisions, remediations, their audit trail and evidence are kept for so long"
     )
 
 
