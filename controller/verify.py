@@ -1,7 +1,7 @@
 """Samples of a verification by `command`: one run of the verifying command, one word.
 
-It exits 0 and its last line is `recovered`, `unchanged` or `worse`; anything else is a missing
-sample, which decides nothing, and says why. A verifying command looks and changes nothing, so it
+It exits 0 and its last line is `recovered`, `unchanged` or `worse`; the line before, if there is
+one, is kept for people. Anything else is a missing sample, which decides nothing, and says why. A verifying command looks and changes nothing, so it
 may run again and again: no pid is written down before it starts.
 """
 
@@ -72,7 +72,8 @@ def _read(stdout: bytes) -> Sample:
     line = process.last_line(stdout).decode(errors="replace")
     for state in get_args(State):
         if line == state != "missing":
-            return Sample(state)
+            before, _, _ = stdout.rstrip().rpartition(b"\n")
+            return Sample(state, process.one_line(process.last_line(before).decode(errors="replace")))
     if not line:
         return Sample("missing", "it said nothing: want recovered, unchanged or worse as the last line")
     return Sample(

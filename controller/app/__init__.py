@@ -251,7 +251,10 @@ def run(settings: Settings) -> int:
     try:
         app.start()
     except BaseException:
-        app.leadership.stop()
+        if app.leadership.unclean:  # what that crash left is not looked after yet: the next start shall
+            app.leadership.abandon()
+        else:
+            app.leadership.stop()
         app.db.close()
         raise
     while not told.wait(1.0):

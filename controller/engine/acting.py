@@ -34,6 +34,11 @@ def carry_out(turn: Turn, rules: Rules, act: Act) -> dict[str, Any]:
     return outcome
 
 
+def give_up(turn: Turn, act: Act, why: str = "internal error") -> None:
+    """Answer an act that cannot be carried out because of a fault of ours: the outcome says `gaveUp`."""
+    used(turn, act.id, turn.input("act", str(act.id)), {"ok": False, "gaveUp": True, "error": why})
+
+
 def _no(why: str) -> dict[str, Any]:
     return {"ok": False, "error": why}
 

@@ -21,7 +21,8 @@ from controller.decision import Decision, Outcome, Reason
 from controller.engine.deciding import decision_row
 from controller.engine.rules import Rules
 from controller.store import quarantine
-from controller.store.leader import Leadership
+from controller.store.acts import Act
+from controller.store.leader import Leadership, Turn
 from controller.store.ledger import Ledger
 from controller.store.undecided import Stored, in_hand, one, take_in_hand
 
@@ -48,6 +49,18 @@ def probe_suspects(leadership: Leadership, quarantined: Callable[[Stored, str, s
     return last or 0
 
 
+def still_deadly(leadership: Leadership, act: Act) -> str | None:
+    """Why an act must not be carried out: it replays poison, and a child process that tried it died."""
+    if act.kind != "replay":
+        return None
+    with leadership.db.read() as conn:
+        item = quarantine.get(conn, act.ref)
+    if item is None or item["reason"] != "poison" or item["event_seq"] is None:
+        return None
+    died = _probe(leadership.db.url, item["event_seq"])
+    return died and f"deciding it still ends the process: {died}"
+
+
 def _probe(url: str, seq: int) -> str | None:
     """Decide an event in a child process; how that died, or None where it lived."""
     command = [sys.executable, "-m", "controller.engine.probe", str(seq)]
@@ -68,22 +81,21 @@ def _probe(url: str, seq: int) -> str | None:
 def quarantine_event(leadership: Leadership, rules: Rules, stored: Stored, reason: str, message: str) -> int:
     """Decide an event as `internal_error` or `poison` and keep it for people; returns what that drove out."""
     with leadership.transaction() as turn:
-        ledger = Ledger(turn)
-        model, known, candidates = rules.model_of(stored.event)
-        ledger.load([(model.namespace, model.name)])
-        used = rules.used_about(ledger, stored.seq, stored.event, model, known=known, candidates=candidates)
-        decision = Decision(Outcome.SUPPRESS, Reason(reason), None, {"error": message})
-        input_seq = turn.input("event", str(stored.seq))
-        ledger.record(decision_row(ledger, used, turn.decision_id(), input_seq, 1, decision, None))
-        ledger.decided(stored.seq, input_seq)
-        ledger.flush()
-        body: dict[str, Any] = to_jsonable_python(asdict(stored.event))
-        return quarantine.put(
-            turn.conn,
-            turn.now,
-            origin="engine",
-            reason=reason,
-            message=message,
-            body=body,
-            event_seq=stored.seq,
-        )
+        return set_aside(turn, rules, stored, reason, message)
+
+
+def set_aside(turn: Turn, rules: Rules, stored: Stored, reason: str, message: str) -> int:
+    """The same inside a transaction."""
+    ledger = Ledger(turn)
+    model, known, candidates = rules.model_of(stored.event)
+    ledger.load([(model.namespace, model.name)])
+    used = rules.used_about(ledger, stored.seq, stored.event, model, known=known, candidates=candidates)
+    decision = Decision(Outcome.SUPPRESS, Reason(reason), None, {"error": message})
+    input_seq = turn.input("event", str(stored.seq))
+    ledger.record(decision_row(ledger, used, turn.decision_id(), input_seq, 1, decision, None))
+    ledger.decided(stored.seq, input_seq)
+    ledger.flush()
+    body: dict[str, Any] = to_jsonable_python(asdict(stored.event))
+    return quarantine.put(
+        turn.conn, turn.now, origin="engine", reason=reason, message=message, body=body, event_seq=stored.seq
+    )

@@ -21,7 +21,7 @@ from sqlalchemy import Connection
 
 from controller.decision import Decision
 from controller.engine import careful, starting
-from controller.engine.acting import carry_out
+from controller.engine.acting import carry_out, give_up
 from controller.engine.adopting import bring_into_force
 from controller.engine.asking import ask_again
 from controller.engine.moving import tick
@@ -292,10 +292,11 @@ class Engine:
         with self.leadership.db.read() as conn:
             found = acts.unused(conn, DUE)
         for act in found:
+            deadly = careful.still_deadly(self.leadership, act)
             self._each(
                 f"act {act.id}",
-                partial(self._acted, act),
-                partial(_gave_up, act),
+                partial(_given_up, act, deadly) if deadly else partial(self._acted, act),
+                partial(_given_up, act, "internal error"),
             )
         return bool(found)
 
@@ -426,8 +427,8 @@ class Engine:
         return self.leadership.db.now(conn)
 
 
-def _gave_up(act: acts.Act, turn: Turn) -> None:
-    acts.used(turn, act.id, turn.input("act", str(act.id)), {"ok": False, "error": "internal error"})
+def _given_up(act: acts.Act, why: str, turn: Turn) -> None:
+    give_up(turn, act, why)
 
 
 def _let_go(renewal: Renewal, turn: Turn) -> None:

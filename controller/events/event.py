@@ -45,7 +45,7 @@ def about_key(data: dict[str, Any], keys: tuple[str, ...]) -> str:
 
     Absent keys are left out, so an event that names nothing has the key ''.
     """
-    return ";".join(f"{key}={_plain(data[key])}" for key in keys if data.get(key) is not None)
+    return ";".join([f"{key}={_plain(data[key])}" for key in keys if data.get(key) is not None])
 
 
 def _plain(value: Any) -> str:

@@ -6,13 +6,9 @@ and each names what it wants in words. Registered types bring a JSON Schema.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
-
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
-from jsonschema.protocols import Validator
+from typing import Any, Protocol
 
 from controller.errors import ConfigError, Fault
 from controller.events.scalars import byte_length, is_name, parse_time, shown
@@ -22,6 +18,13 @@ Check = Callable[[Any], str | None]
 
 TEXT_BYTES = 1024
 """Longest text of a field that becomes part of a key; PostgreSQL's index rows hold 2,700 bytes in all."""
+
+
+class Schema(Protocol):
+    """What is asked of a JSON Schema validator."""
+
+    def iter_errors(self, instance: Any) -> Iterable[Any]:
+        """Every violation, as jsonschema's ValidationError."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -39,7 +42,7 @@ class EventType:
     about_keys: tuple[str, ...] = ()
     required: tuple[tuple[str, ...], ...] = ()
     fields: Mapping[str, Check] = field(default_factory=dict)
-    schema: Validator | None = None
+    schema: Schema | None = None
 
     def faults(self, data: dict[str, Any]) -> list[Fault]:
         """Every fault of `data` (already cleaned: finite numbers as float), with paths below `data`."""
@@ -183,6 +186,8 @@ _ENTRY_KEYS = frozenset({"schema", "family", "over", "about"})
 
 
 def _registered(name: str, entry: Mapping[str, Any], *, over: bool = False) -> EventType:
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 — see _schema_problems
+
     about = tuple(entry.get("about") or ())
     fields: dict[str, Check] = dict.fromkeys(about, _slice)
     return EventType(name, entry.get("family"), over, about, (), fields, Draft202012Validator(entry["schema"]))
@@ -215,6 +220,9 @@ def _entry_problems(name: str, entry: Mapping[str, Any], entries: Mapping[str, M
 
 def _schema_problems(schema: Any) -> list[str]:
     """What keeps `schema` from being used; references may only point into it, so nothing is ever fetched."""
+    # jsonschema takes as long to import as all else of this room together: only who registers a type pays.
+    from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415
+
     if not isinstance(schema, (dict, bool)):
         return [f"schema: want a JSON Schema, got {shown(schema)}"]
     try:
@@ -253,7 +261,7 @@ def _points_inside(schema: Any, reference: Any) -> bool:
     return True
 
 
-def _schema_fault(error: ValidationError) -> Fault:
+def _schema_fault(error: Any) -> Fault:
     path = "data"
     for part in error.absolute_path:
         path += f"[{part}]" if isinstance(part, int) else f".{part}"

@@ -17,6 +17,7 @@ from controller.store.database import Database
 from controller.store.leader import Turn
 
 _A = schema.acts.c
+_COLUMNS = (_A.id, _A.kind, _A.scope, _A.ref, _A.body, _A.who, _A.why, _A.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +52,14 @@ def outcome(db: Database, act_id: int) -> dict[str, Any] | None:
         return found
 
 
+def one(conn: Connection, act_id: int) -> Act:
+    """An act by its id."""
+    return Act(*conn.execute(select(*_COLUMNS).where(_A.id == act_id)).one())
+
+
 def unused(conn: Connection, limit: int = 100) -> list[Act]:
     """Acts that wait for the engine, oldest first."""
-    columns = (_A.id, _A.kind, _A.scope, _A.ref, _A.body, _A.who, _A.why, _A.at)
-    query = select(*columns).where(_A.input_seq.is_(None)).order_by(_A.id).limit(limit)
+    query = select(*_COLUMNS).where(_A.input_seq.is_(None)).order_by(_A.id).limit(limit)
     return [Act(*row) for row in conn.execute(query)]
 
 

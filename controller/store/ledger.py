@@ -155,8 +155,8 @@ class Ledger:
             if (row.namespace, row.model) in wanted:
                 self._questions[row.policy_ns, row.policy, row.namespace, row.model] = Question(*row)
         models = schema.models.c
-        known = {tuple(row) for row in conn.execute(select(models.namespace, models.name).where(models.name.in_(names)))}
-        new = sorted(wanted - known)
+        query = select(models.namespace, models.name).where(models.name.in_(names))
+        new = sorted(wanted - {(row.namespace, row.name) for row in conn.execute(query)})
         self._insert(schema.models, [{"namespace": ns, "name": name, "first_seen": self.turn.now} for ns, name in new])
 
     def _read_bars(self) -> None:
@@ -218,8 +218,9 @@ class Ledger:
         return self._questions.get((policy.namespace, policy.name, *key))
 
     def questions(self, key: ModelKey) -> list[Question]:
-        """All open questions about a model."""
-        return [found for found in self._questions.values() if found and (found.namespace, found.model) == key]
+        """All open questions about a model, in one order however they were read."""
+        found = [open_ for open_ in self._questions.values() if open_ and (open_.namespace, open_.model) == key]
+        return sorted(found, key=lambda question: (question.policy_ns, question.policy))
 
     def ask(self, question: Question) -> None:
         """Make this the open question of its policy and model."""
@@ -234,16 +235,15 @@ class Ledger:
         self._asked.add(key)
 
     def seen(self, policy: Policy, trigger: Trigger, key: ModelKey, after: datetime | None) -> int:
-        """How much evidence of a counting trigger lies in its window and after `after` (see `_window`)."""
+        """How much evidence of a counting trigger lies in its window and after `after`, at most what it asks for."""
         counter = trigger.counter
         assert counter is not None
         floor = self.turn.now - counter.within
         if after is not None:
             floor = max(floor, after)
         rows = [row for row in self._window(policy, trigger, key) if row[0] > floor]
-        if counter.of is None:
-            return len(rows)
-        return len({repr(value) for _, value in rows})
+        found = len(rows) if counter.of is None else len({repr(value) for _, value in rows})
+        return min(found, counter.at_least)
 
     def _window(self, policy: Policy, trigger: Trigger, key: ModelKey) -> list[tuple[datetime, Any]]:
         """(time, value) of the window's evidence: the newest `atLeast` rows, or the newest of each distinct value."""

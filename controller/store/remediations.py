@@ -177,16 +177,9 @@ def open_intents(conn: Connection) -> list[Intent]:
     return [_intent(row) for row in rows]
 
 
-def intent_of(conn: Connection, remediation: Remediation) -> Intent | None:
-    """The intent of the action at hand."""
-    intents = schema.intents.c
-    mine = (
-        intents.remediation_id == remediation.id,
-        intents.step == remediation.step,
-        intents.attempt == remediation.attempt,
-    )
-    row = conn.execute(select(schema.intents).where(*mine)).one_or_none()
-    return _intent(row) if row else None
+def intent_under(conn: Connection, key: str) -> Intent:
+    """The intent with this key."""
+    return _intent(conn.execute(select(schema.intents).where(schema.intents.c.key == key)).one())
 
 
 def _intent(row: Row[Any]) -> Intent:

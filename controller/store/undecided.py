@@ -45,6 +45,14 @@ class Renewal:
         return f"{self.stored.seq}@{self.at.isoformat()}"
 
 
+def renewal_of(conn: Connection, ref: str) -> Renewal:
+    """The repeat that an input's `ref` names."""
+    seq, _, at = ref.partition("@")
+    stored = one(conn, int(seq))
+    assert stored is not None
+    return Renewal(stored, datetime.fromisoformat(at))
+
+
 def undecided(conn: Connection, limit: int) -> list[Stored]:
     """The oldest events that have no decision yet."""
     query = select(_E.seq, *EVENT_COLUMNS).where(_E.decided_at.is_(None)).order_by(_E.seq).limit(limit)

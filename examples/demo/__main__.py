@@ -7,6 +7,7 @@ to look at, and keeps the work folder); 2 bad use.
 from __future__ import annotations
 
 import argparse
+import io
 import shutil
 import signal
 import sys
@@ -27,6 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the demo; gives the exit code."""
     options = _options().parse_args(arguments)
     began = time.monotonic()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a terminal without these signs is no reason to fail
     print(OPENING, end="\n\n", flush=True)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # the server must not outlive the demo
     work = Path(tempfile.mkdtemp(prefix="modelmend-demo-"))

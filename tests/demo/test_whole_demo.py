@@ -51,8 +51,8 @@ def test_a_demo_that_is_stopped_takes_its_server_with_it(tmp_path: Path) -> None
     children = psutil.Process(demo.pid).children(recursive=True)
     assert children
     demo.send_signal(signal.SIGTERM)
-    rest = demo.stdout.read()
-    assert demo.wait() == 1
+    rest, _ = demo.communicate()
+    assert demo.returncode == 1
     assert "The demo failed: interrupted\nEverything it wrote is in " in rest
     deadline = time.monotonic() + 30
     while any(child.is_running() for child in children) and time.monotonic() < deadline:

@@ -77,10 +77,11 @@ def test_an_event_that_raises_and_one_that_kills_stop_nothing_but_themselves(
 
     served.all_decided()
     unusual = served.rows(
-        "SELECT e.id, d.reason FROM events e JOIN decisions d ON d.event_seq = e.seq WHERE d.outcome <> 'remediate'"
+        "SELECT e.id, d.reason FROM events e JOIN decisions d ON d.event_seq = e.seq "
+        "WHERE d.outcome <> 'remediate' AND d.attempt = 1"  # a page ends Escalated, so it is asked again: cooldown
     )
     assert sorted(unusual) == [("deadly", "poison"), ("raising", "internal_error")]
-    assert served.rows("SELECT count(*) FROM decisions") == [(len(ids),)]
+    assert served.rows("SELECT count(*) FROM decisions WHERE attempt = 1") == [(len(ids),)]
     assert served.post(drift("later")).status == 202
     served.all_decided()
     assert "poison" in served.run("explain", "deadly").stdout
@@ -99,9 +100,10 @@ def test_an_event_that_raises_and_one_that_kills_stop_nothing_but_themselves(
         assert done.returncode == 0, done.stderr
         assert "remediate" in done.stdout
     again = served.rows(
-        "SELECT e.id, d.outcome, d.attempt FROM events e JOIN decisions d ON d.event_seq = e.seq WHERE d.attempt > 1"
+        "SELECT e.id, d.outcome FROM events e JOIN decisions d ON d.event_seq = e.seq "
+        "WHERE d.attempt = 2 AND e.id IN ('deadly', 'raising')"
     )
-    assert sorted(again) == [("deadly", "remediate", 2), ("raising", "remediate", 2)]
+    assert sorted(again) == [("deadly", "remediate"), ("raising", "remediate")]
     assert served.terminate() == 0
 
 

@@ -182,6 +182,7 @@ def test_quiet_values() -> None:
         (((5, "m"),), Verdict.UNKNOWN, {"met": 0, "sign_of_life": False}),
         (((15, "m"),), Verdict.UNCHANGED, {"met": 1, "sign_of_life": False}),
         (((15, "m"), (230, "m"), (235, "l")), Verdict.UNCHANGED, {"met": 2, "sign_of_life": True}),
+        (((END, "m"),), Verdict.UNCHANGED, {"met": 1, "sign_of_life": False}),  # `within` itself still counts
         (((241, "l"),), Verdict.UNKNOWN, {"met": 0, "sign_of_life": False}),  # life after the end
         (
             ((15, "m"), (215, "m"), (216, "l")),

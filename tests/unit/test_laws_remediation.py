@@ -293,15 +293,17 @@ def test_time_alone_ends_it(history: list[Moved], refusal: Refusal | None) -> No
             now = max(now, at.next_at or now)
             continue
         dates = [
-            date
-            for date in (judgement and judgement.next_at, at.deadline, at.hold_until)
-            if date is not None and date > now
+            date for date in (_next_look(judgement), at.deadline, at.hold_until) if date is not None and date > now
         ]
         assert dates, f"nothing to wait for in {at.phase}"
         now = min(dates)
     assert at.phase.terminal
     assert now <= end
     assert at.phase is not Phase.SUCCEEDED or history[-1].after.phase is Phase.SUCCEEDED
+
+
+def _next_look(judgement: Judgement | None) -> datetime | None:
+    return judgement.next_at if judgement else None
 
 
 def _longest(step: Step) -> timedelta:

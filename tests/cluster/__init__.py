@@ -1,0 +1,1 @@
+"""A Kubernetes for the tests: `python -m tests.cluster up`; README.md tells the rest."""

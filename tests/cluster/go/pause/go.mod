@@ -1,0 +1,3 @@
+module modelmend.test/pause
+
+go 1.26.0

@@ -1,0 +1,233 @@
+"""The laws, checked from the tables and the policies' texts alone, without the code that keeps them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+from sqlalchemy import Row, select
+
+from controller import schema
+from controller.policy import CommandVerification, Policy, QuietVerification, policy_from_text
+from tests.integration.engine.scene import Scene
+
+TERMINAL = {"Succeeded", "Failed", "Escalated", "Cancelled", "Audited"}
+BAD = {"unchanged", "worse", "unknown"}
+
+
+class Record:
+    """Everything that the tables say after a history."""
+
+    def __init__(self, scene: Scene) -> None:
+        s = schema
+        self.events = scene.rows(s.events, order=s.events.c.seq)
+        self.decisions = scene.rows(s.decisions, order=s.decisions.c.id)
+        self.remediations = scene.rows(s.remediations, order=s.remediations.c.decision_id)
+        self.transitions = scene.rows(s.transitions, order=(s.transitions.c.version))
+        self.intents = scene.rows(s.intents)
+        self.observations = scene.rows(s.observations, order=s.observations.c.id)
+        self.questions = scene.rows(s.questions)
+        self.pauses = scene.rows(s.pauses)
+        self.acts = scene.rows(s.acts)
+        self.acted = Counter(scene.world.acted)
+        self.now = scene.clock()
+        self.fleet_limit = scene.engine.rules.fleet_limit
+        d = s.documents.c
+        with scene.db.read() as conn:
+            texts = conn.execute(select(d.digest, d.text).where(d.kind == "RemediationPolicy"))
+            self.policies = {row.digest: policy_from_text(row.text) for row in texts}
+        self.started = {intent.remediation_id for intent in self.intents}
+
+    def policy(self, row: Row[Any]) -> Policy:
+        """The text that a remediation was decided by."""
+        return self.policies[row.policy_digest]
+
+    def counted(self, row: Row[Any]) -> list[Row[Any]]:
+        """The earlier remediations that this one's limits count."""
+        mine = self.policy(row)
+        found = []
+        for other in self.remediations:
+            if other.decision_id >= row.decision_id or (other.namespace, other.model) != (row.namespace, row.model):
+                continue
+            own = (other.policy_ns, other.policy) == (row.policy_ns, row.policy)
+            if row.mode == "audit":
+                counts = own and other.mode == "audit"
+            elif other.mode == "audit":
+                counts = False
+            elif mine.page_only:
+                counts = own
+            else:
+                counts = not self.policy(other).page_only and (own or mine.limits.scope == "model")
+            if counts:
+                found.append(other)
+        return found
+
+
+def check(record: Record) -> None:
+    """All of them."""
+    for law in (decided, numbered, asked, ended, alone, cooled, paid, unbroken, bounded, unpaused, proved, once):
+        law(record)
+
+
+def decided(record: Record) -> None:
+    """Every event has a decision."""
+    answered = {row.event_seq for row in record.decisions}
+    for event in record.events:
+        assert event.decided_at is not None, event
+        assert event.seq in answered, event
+
+
+def numbered(record: Record) -> None:
+    """Decisions are numbered 1, 2, 3 …, never back in time, attempts of one event and policy likewise."""
+    assert [row.id for row in record.decisions] == list(range(1, len(record.decisions) + 1))
+    assert all(earlier.now <= later.now for earlier, later in pairwise(record.decisions))
+    attempts: dict[Any, list[int]] = defaultdict(list)
+    for row in record.decisions:
+        attempts[row.event_seq, row.policy_ns, row.policy].append(row.attempt)
+    for found in attempts.values():
+        assert found == list(range(found[0], found[0] + len(found)))
+
+
+def asked(record: Record) -> None:
+    """A question is open about an event that was refused, or whose remediation ended, and never about one that runs."""
+    last = {(row.event_seq, row.policy_ns, row.policy): row for row in record.decisions}
+    active = {row.event_seq for row in record.remediations if row.ended_at is None}
+    for question in record.questions:
+        row = last[question.event_seq, question.policy_ns, question.policy]
+        assert row.outcome == "suppress" or question.event_seq not in active, question
+        assert question.retry_at is not None, "a question that nothing ever asks again"
+        assert question.retry_at > record.now, "a question that is due was not asked"
+
+
+def ended(record: Record) -> None:
+    """Terminal phases absorb; the audit trail is whole, and its last row is the state."""
+    trails: dict[str, list[Row[Any]]] = defaultdict(list)
+    for row in record.transitions:
+        trails[row.remediation_id].append(row)
+    for remediation in record.remediations:
+        trail = trails[remediation.id]
+        assert [row.version for row in trail] == list(range(1, remediation.version + 1))
+        assert all(row.from_phase not in TERMINAL for row in trail)
+        assert all(earlier.to_phase == later.from_phase for earlier, later in pairwise(trail))
+        assert trail[-1].to_phase == remediation.phase
+        assert (remediation.phase in TERMINAL) == (remediation.ended_at is not None)
+        assert not (remediation.ended_at is not None and remediation.holds_model)
+
+
+def alone(record: Record) -> None:
+    """A model has at most one active remediation that changes something."""
+    changing = [row for row in record.remediations if row.mode == "enforce" and not record.policy(row).page_only]
+    for row in changing:
+        for other in changing:
+            if other.decision_id < row.decision_id and (other.namespace, other.model) == (row.namespace, row.model):
+                assert other.ended_at is not None, (other.id, row.id)
+                assert other.ended_at <= row.started_at, (other.id, row.id)
+
+
+def cooled(record: Record) -> None:
+    """Between the end of one and the start of the next lies the cooldown of the next."""
+    for row in record.remediations:
+        cooldown = record.policy(row).limits.cooldown
+        for other in record.counted(row):
+            end = other.held_until if row.mode == "audit" else other.ended_at
+            assert end is not None, (other.id, row.id)
+            assert end + cooldown <= row.started_at, (other.id, row.id, end, row.started_at, cooldown)
+
+
+def paid(record: Record) -> None:
+    """No window holds more remediations than the budget has."""
+    for row in record.remediations:
+        budget = record.policy(row).limits.budget
+        spent = [
+            other
+            for other in record.counted(row)
+            if other.started_at > row.started_at - budget.within
+            and not (other.phase == "Cancelled" and other.id not in record.started)
+        ]
+        assert len(spent) < budget.max, (row.id, [other.id for other in spent])
+
+
+def unbroken(record: Record) -> None:
+    """After so many that did not help nothing starts until a person says so."""
+    for row in record.remediations:
+        if row.mode == "audit":
+            continue
+        breaker = record.policy(row).limits.breaker
+        closed = _closed(record.acts, f"{row.policy_ns}/{row.policy}", f"{row.namespace}/{row.model}", row.started_at)
+        failures = sorted(
+            other.ended_at
+            for other in record.counted(row)
+            if other.id in record.started
+            and (other.phase in ("Failed", "Escalated") or (other.phase == "Cancelled" and other.verdict in BAD))
+            and (closed is None or other.ended_at > closed)
+        )
+        runs = zip(failures, failures[breaker.failures - 1 :], strict=False)
+        assert all(last - first >= breaker.within for first, last in runs), (row.id, failures)
+
+
+def _closed(acts: Iterable[Row[Any]], policy: str, model: str, by: datetime) -> datetime | None:
+    """When a person last closed the breaker of a policy and a model."""
+    told = [
+        act.at
+        for act in acts
+        if act.kind == "resume" and act.at <= by and (act.body.get("policy"), act.body.get("model")) == (policy, model)
+    ]
+    return max(told, default=None)
+
+
+def bounded(record: Record) -> None:
+    """No more are active at once than the fleet allows."""
+    held = [row for row in record.remediations if row.mode == "enforce" and not record.policy(row).page_only]
+    for row in held:
+        active = [
+            other
+            for other in held
+            if other.decision_id <= row.decision_id and (other.ended_at is None or other.ended_at > row.started_at)
+        ]
+        assert len(active) <= record.fleet_limit
+
+
+def unpaused(record: Record) -> None:
+    """Nothing is decided or started while everything is paused."""
+    starts = [row for row in record.transitions if row.to_phase in ("Running", "Audited") or row.from_phase == ""]
+    for pause in (pause for pause in record.pauses if pause.scope == "all"):
+        ends = [end for end in (pause.until, pause.lifted_at) if end is not None]
+        for row in starts:
+            assert not (pause.since < row.now < min(ends, default=record.now + timedelta(days=1))), (pause.id, row)
+
+
+def proved(record: Record) -> None:
+    """Nothing is recovered without what says so."""
+    for row in record.remediations:
+        if row.verdict != "recovered":
+            assert row.reason != "recovered"
+            continue
+        steps = record.policy(row).steps
+        for index, spec in enumerate(steps[row.step].verify):
+            told = [
+                found
+                for found in record.observations
+                if (found.remediation_id, found.step, found.verify_index) == (row.id, row.step, index)
+            ]
+            if isinstance(spec, CommandVerification):
+                good = [found.at for found in told if found.value["state"] == "recovered"]
+                assert good, row.id
+                assert max(good) - min(good) >= spec.hold, row.id
+            elif isinstance(spec, QuietVerification):
+                assert any(found.value["state"] == "life" and found.at > row.action_ended for found in told), row.id
+            else:
+                over = [event for event in record.events if event.over and event.model == row.model]
+                assert any(event.time > row.action_ended for event in over), row.id
+
+
+def once(record: Record) -> None:
+    """An action is done at most once under its key, and a command that is not idempotent once for its step."""
+    assert all(count == 1 for count in record.acted.values()), record.acted
+    rungs: Counter[tuple[str, int]] = Counter()
+    by_key = {intent.key: intent for intent in record.intents}
+    for key in record.acted:
+        intent = by_key[key]
+        if intent.action == "command" and not intent.end_state["idempotent"]:
+            rungs[intent.remediation_id, intent.step] += 1
+    assert all(count == 1 for count in rungs.values())

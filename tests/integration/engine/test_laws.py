@@ -1,0 +1,121 @@
+"""Laws that hold whatever happens in whatever order, and the same history again from its inputs."""
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from pydantic import TypeAdapter
+from sqlalchemy import Row, Table, select
+
+from controller import schema
+from controller.decision import Bar, Situation, decide
+from controller.engine import loop
+from controller.engine.replay import replay
+from controller.engine.rules import Rules
+from controller.policy import PolicySet
+from controller.store import remediations
+from controller.store.database import Database
+from controller.store.undecided import one
+from tests.conftest import Clock
+from tests.integration.engine.conftest import MEMORY
+from tests.integration.engine.history import FLEET, HISTORIES, unfold
+from tests.integration.engine.laws import Record, check
+from tests.integration.engine.scene import SENDERS, Scene
+from tests.integration.engine.world import World
+
+EXAMPLES = 40
+_SITUATION = TypeAdapter(Situation)
+
+
+@pytest.fixture(autouse=True)
+def faulty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Using an event whose id begins with `bad` raises, but in a replay by hand."""
+    real = loop.use
+
+    def use(ledger, rules, stored, **more):
+        answers = real(ledger, rules, stored, **more)
+        if stored.event.id.startswith("bad"):
+            raise ZeroDivisionError("no such luck")
+        return answers
+
+    monkeypatch.setattr(loop, "use", use)
+
+
+@contextmanager
+def staged(template: Path) -> Iterator[Scene]:
+    """A scene of one example's own."""
+    with (
+        tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as folder,
+        pytest.MonkeyPatch.context() as patches,
+    ):
+        path = Path(folder) / "modelmend.db"
+        shutil.copyfile(template, path)
+        world, clock = World(), Clock()
+        world.install(patches)
+        db = Database(f"sqlite:///{path}", clock=clock)
+        scene = Scene(db, clock, world, fleet=FLEET)
+        try:
+            yield scene
+        finally:
+            scene.leave()
+            db.close()
+
+
+def rows(db: Database, table: Table) -> list[Row[Any]]:
+    """All rows of a table."""
+    with db.read() as conn:
+        return list(conn.execute(select(table).order_by(*table.primary_key)))
+
+
+def replayed(scene: Scene) -> None:
+    """The history again from its inputs gives the same decisions and transitions."""
+    again = Database("sqlite://")
+    again.migrate()
+    replay(scene.db, again, Rules(PolicySet(), FLEET, SENDERS, scene.receivers))
+    for table in (schema.decisions, schema.transitions, schema.conditions, schema.evidence, schema.outbox):
+        for first, second in zip(rows(scene.db, table), rows(again, table), strict=True):
+            assert first == second
+    again.close()
+
+
+def answered_alike(scene: Scene) -> None:
+    """A stored situation is answered as it was; with a silence added it never leads to an act."""
+    with scene.db.read() as conn:
+        for row in conn.execute(select(schema.decisions).where(schema.decisions.c.situation.is_not(None))):
+            stored = one(conn, row.event_seq)
+            assert stored is not None
+            facts = _SITUATION.validate_python(row.situation)
+            policy = remediations.policy_of(conn, row.policy_digest)
+            model = remediations.model_of(conn, row.model_digest, row.namespace, row.model)
+            found = decide(stored.event, model, policy, facts, row.now)
+            assert (found.outcome, found.reason or "", found.trigger) == (row.outcome, row.reason, row.trigger)
+            muted = _SITUATION.validate_python(
+                row.situation | {"silences": [*row.situation["silences"], vars_of(Bar("s", "silence", None, ""))]}
+            )
+            quiet = decide(stored.event, model, policy, muted, row.now)
+            assert quiet.outcome == "suppress"
+            assert quiet.reason != "audit"
+
+
+def vars_of(bar: Bar) -> dict[str, Any]:
+    """A bar as it is stored."""
+    return {"id": bar.id, "scope": bar.scope, "until": bar.until, "why": bar.why}
+
+
+@pytest.mark.slow
+@settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
+@given(steps=HISTORIES)
+def test_laws(sqlite_template: Path, steps: list[tuple[str, dict[str, Any]]]):
+    """No limit is exceeded, nothing forgotten, nothing called recovered without proof; and it can be replayed."""
+    with staged(sqlite_template) as scene:
+        unfold(scene, steps)
+        check(Record(scene))
+        answered_alike(scene)
+        replayed(scene)
+
+
