@@ -30,8 +30,9 @@ def check(code: str, told: dict[str, Any] | None = None, **more: Any) -> Sample:
 
 @pytest.mark.parametrize("state", ["recovered", "unchanged", "worse"])
 def test_last_line_is_the_sample(state: str) -> None:
-    """The last line that is not blank, after whatever else was said, is the sample."""
-    assert check(f"print('worse'); print('error 12.5'); print('  {state} \\n\\n')") == Sample(state)
+    """The last line that is not blank is the sample, the line before it is what people are told."""
+    assert check(f"print('worse'); print('error 12.5'); print('  {state} \\n\\n')") == Sample(state, "error 12.5")
+    assert check(f"print('{state}')") == Sample(state)
 
 
 @pytest.mark.parametrize(
