@@ -1,8 +1,10 @@
-"""Events that may kill the process: after an unclean stop the backlog is taken one by one.
+"""Events that may kill the process: after an unclean stop the backlog is taken with care.
 
-Each id is committed as in hand before its event is decided. One found in hand at the next
-start is the suspect: it is first decided in a child process that writes nothing. If the
-child dies, the event is quarantined as `poison`; it stops nothing but itself.
+Each batch is committed as in hand before it is decided. What is found in hand at the next
+start is suspect: a child process that writes nothing decides it first, event by event, and
+says which it is at. Where the child dies, that event is quarantined as `poison`, and the
+rest is tried again; so each event that kills stops nothing but itself. (One id committed
+for each event would do as well, but a backlog would then take two commits for each event.)
 """
 
 from __future__ import annotations
@@ -30,22 +32,21 @@ PROBE_SECONDS = 60.0
 """A child that has not decided by then counts as dead."""
 
 
-def take(leadership: Leadership, seq: int) -> None:
-    """Commit that this event is about to be decided."""
+def take(leadership: Leadership, *seqs: int) -> None:
+    """Commit that these events are about to be decided."""
     with leadership.transaction() as turn:
-        take_in_hand(turn, seq)
+        take_in_hand(turn, seqs)
 
 
 def probe_suspects(leadership: Leadership, quarantined: Callable[[Stored, str, str], None]) -> int:
-    """Try what was in hand when the process died; returns up to which event to go on one by one."""
+    """Try what was in hand when the process died; returns up to which event to go on with care."""
     with leadership.db.read() as conn:
-        suspects = [stored for seq in in_hand(conn) if (stored := one(conn, seq)) is not None]
+        suspects = {seq: stored for seq in in_hand(conn) if (stored := one(conn, seq)) is not None}
         events = schema.events.c
         last = conn.execute(select(func.max(events.seq)).where(events.decided_at.is_(None))).scalar()
-    for stored in suspects:
-        died = _probe(leadership.db.url, stored.seq)
-        if died is not None:
-            quarantined(stored, "poison", f"deciding it ended the process: {died}")
+    while suspects and (found := _probe(leadership.db.url, *suspects)):
+        seq, died = found
+        quarantined(suspects.pop(seq), "poison", f"deciding it ended the process: {died}")
     return last or 0
 
 
@@ -57,25 +58,30 @@ def still_deadly(leadership: Leadership, act: Act) -> str | None:
         item = quarantine.get(conn, act.ref)
     if item is None or item["reason"] != "poison" or item["event_seq"] is None:
         return None
-    died = _probe(leadership.db.url, item["event_seq"])
-    return died and f"deciding it still ends the process: {died}"
+    found = _probe(leadership.db.url, item["event_seq"])
+    return f"deciding it still ends the process: {found[1]}" if found else None
 
 
-def _probe(url: str, seq: int) -> str | None:
-    """Decide an event in a child process; how that died, or None where it lived."""
-    command = [sys.executable, "-m", "controller.engine.probe", str(seq)]
+def _probe(url: str, *seqs: int) -> tuple[int, str] | None:
+    """Decide events in a child process; at which that died and how, or None where it lived."""
+    command = [sys.executable, "-m", "controller.engine.probe", *map(str, seqs)]
     try:
         done = subprocess.run(  # noqa: S603 — our own module in our own interpreter
             command,
             input=url.encode(),
-            stdout=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             timeout=PROBE_SECONDS,
             check=False,
         )
-    except subprocess.TimeoutExpired:
-        return f"no answer within {PROBE_SECONDS:.0f} s"
-    return f"signal {-done.returncode}" if done.returncode < 0 else None
+    except subprocess.TimeoutExpired as error:
+        said, how = error.stdout or b"", f"no answer within {PROBE_SECONDS:.0f} s"
+    else:
+        said, how = done.stdout, f"signal {-done.returncode}"
+        if done.returncode >= 0:
+            return None
+    at = said.split()  # nothing said: it died before it began, which tells nothing of any event
+    return (int(at[-1]), how) if at else None
 
 
 def quarantine_event(leadership: Leadership, rules: Rules, stored: Stored, reason: str, message: str) -> int:

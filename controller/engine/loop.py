@@ -187,12 +187,7 @@ class Engine:
             self._careful_to = 0
             return False
         if batch[0].seq <= self._careful_to:
-            for stored in batch:
-                if stored.seq > self._careful_to or self._stopped.is_set():
-                    break
-                careful.take(self.leadership, stored.seq)
-                self._use_one(stored)
-            return True
+            careful.take(self.leadership, *(stored.seq for stored in batch))
         try:
             answers = self._use(batch)
         except (TemporaryError, NotLeader):

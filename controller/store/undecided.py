@@ -5,6 +5,7 @@ Never by a high-water mark: sequence numbers commit out of order.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -77,9 +78,9 @@ def one(conn: Connection, seq: int) -> Stored | None:
     return Stored(seq, event_of(row)) if row else None
 
 
-def take_in_hand(turn: Turn, seq: int) -> None:
-    """Note, and commit, that this event is about to be decided: if the process dies, it is the suspect."""
-    turn.conn.execute(update(schema.events).where(_E.seq == seq).values(in_hand=True))
+def take_in_hand(turn: Turn, seqs: Sequence[int]) -> None:
+    """Note that these events are about to be decided: if the process dies, they are the suspects."""
+    turn.conn.execute(update(schema.events).where(_E.seq.in_(seqs)).values(in_hand=True))
 
 
 def in_hand(conn: Connection) -> list[int]:

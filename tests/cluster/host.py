@@ -100,9 +100,9 @@ def alone() -> Iterator[None]:
 def digest(*paths: Path) -> str:
     """Names a build by what goes into it."""
     content = hashlib.sha256()
-    for path in sorted(file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])):
-        if path.is_file():
-            content.update(path.read_bytes())
+    for file in sorted(file for path in paths for file in (path.rglob("*") if path.is_dir() else [path])):
+        if file.is_file():
+            content.update(file.read_bytes())
     return content.hexdigest()[:16]
 
 
@@ -120,11 +120,13 @@ def check() -> None:
     if sys.platform != "linux":
         raise ClusterError(f"a node runs on Linux, this is {sys.platform}: use CLUSTER=kind, or set KUBECONFIG")
     if os.geteuid():
-        raise ClusterError("a node needs root (namespaces, mounts, cgroups): run as root, use CLUSTER=kind, or set KUBECONFIG")
+        raise ClusterError(
+            "a node needs root, for namespaces and cgroups: be root, use CLUSTER=kind, or set KUBECONFIG"
+        )
     try:
         run("unshare", "--mount", "--net", "--pid", "--fork", "mount", "-t", "tmpfs", "tmpfs", "/mnt")
     except ClusterError as error:
-        raise ClusterError(f"root may not make namespaces or mounts here (an unprivileged container?)\n{error}") from None
+        raise ClusterError(f"root may not make namespaces here (an unprivileged container?)\n{error}") from None
 
 
 def install_packages() -> None:

@@ -19,7 +19,7 @@ PYTHON = "localhost/python:debian"
 ARGOEXEC = f"localhost/argoexec:{programs.version('argo', programs.WORKFLOWS)}"
 
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-LEFT_OUT = ("var/cache", "var/lib/apt", "usr/share/doc", "usr/share/locale", "usr/share/man")
+LEFT_OUT = ("var/cache/apt/", "var/lib/apt/lists/", "usr/share/doc/", "usr/share/locale/", "usr/share/man/")
 
 
 def build(built: Path) -> Path:
@@ -41,10 +41,15 @@ def build(built: Path) -> Path:
         root = work / "root"
         run("debootstrap", "--variant=minbase", "--include=python3,ca-certificates", "bookworm", root, timeout=1800)
         with tarfile.open(work / "python.layer", "w") as layer:
-            layer.add(root, "", filter=lambda entry: None if entry.name.startswith(LEFT_OUT) else entry)
+            for folder_of_root in sorted(root.iterdir()):
+                layer.add(folder_of_root, folder_of_root.name, filter=wanted)
         archive(PYTHON, work / "python.layer", {"Cmd": ["/usr/bin/python3"]}, result / "python.tar")
         result.rename(folder)
     return folder
+
+
+def wanted(entry: tarfile.TarInfo) -> tarfile.TarInfo | None:
+    return None if entry.name.startswith(LEFT_OUT) else entry
 
 
 def owned_by_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:

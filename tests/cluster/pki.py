@@ -16,17 +16,33 @@ CLIENTS = {
     "kube-proxy": "/CN=system:kube-proxy",
 }
 P256 = ("-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-noenc", "-days", "365")
+AUTHORITY = ("-addext", "keyUsage=critical,keyCertSign,cRLSign")  # Python 3.13 and later trust no authority without it
 
 
 def write(folder: Path, *, node: str, address: str, service: str) -> None:
     """Write a new authority and all it signs, for the node `node` at `address`; `service` is the API's own service."""
     folder.mkdir(mode=0o700)
-    run("openssl", "req", "-x509", *P256, "-subj", "/CN=modelmend-cluster", "-keyout", "ca.key", "-out", "ca.crt", cwd=folder)
+    run(
+        "openssl",
+        "req",
+        "-x509",
+        *P256,
+        "-subj",
+        "/CN=modelmend-cluster",
+        *AUTHORITY,
+        "-keyout",
+        "ca.key",
+        "-out",
+        "ca.crt",
+        cwd=folder,
+    )
     run("openssl", "genrsa", "-out", "sa.key", "2048", cwd=folder)
     run("openssl", "rsa", "-in", "sa.key", "-pubout", "-out", "sa.pub", cwd=folder)
     api = "kubernetes.default.svc.cluster.local"
     names = [api.rsplit(".", cut)[0] for cut in range(1, 5)]
-    alternatives = ",".join([*(f"DNS:{name}" for name in ("localhost", api, *names)), f"IP:127.0.0.1,IP:{service},IP:{address}"])
+    alternatives = ",".join(
+        [*(f"DNS:{name}" for name in ("localhost", api, *names)), f"IP:127.0.0.1,IP:{service},IP:{address}"]
+    )
     server = "extendedKeyUsage=serverAuth"
     sign(folder, "apiserver", "/CN=kube-apiserver", server, f"subjectAltName={alternatives}")
     sign(folder, "kubelet-server", f"/CN={node}", server, f"subjectAltName=DNS:{node},IP:{address}")
@@ -37,7 +53,7 @@ def write(folder: Path, *, node: str, address: str, service: str) -> None:
 
 def sign(folder: Path, name: str, subject: str, *extensions: str) -> None:
     added = [part for extension in extensions for part in ("-addext", extension)]
-    signer = ("-CA", "ca.crt", "-CAkey", "ca.key")
+    signer = ("-extensions", "usr_cert", "-CA", "ca.crt", "-CAkey", "ca.key")  # usr_cert: is no authority itself
     out = ("-keyout", f"{name}.key", "-out", f"{name}.crt")
     run("openssl", "req", "-x509", *P256, "-subj", subject, *added, *signer, *out, cwd=folder)
 
@@ -52,14 +68,18 @@ def kubeconfig(folder: Path, user: str, server: str) -> str:
         {
             "apiVersion": "v1",
             "kind": "Config",
-            "clusters": [{"name": "modelmend", "cluster": {"server": server, "certificate-authority-data": data("ca.crt")}}],
+            "clusters": [
+                {"name": "modelmend", "cluster": {"server": server, "certificate-authority-data": data("ca.crt")}}
+            ],
             "users": [
                 {
                     "name": user,
                     "user": {"client-certificate-data": data(f"{user}.crt"), "client-key-data": data(f"{user}.key")},
                 }
             ],
-            "contexts": [{"name": "modelmend", "context": {"cluster": "modelmend", "user": user, "namespace": "default"}}],
+            "contexts": [
+                {"name": "modelmend", "context": {"cluster": "modelmend", "user": user, "namespace": "default"}}
+            ],
             "current-context": "modelmend",
         },
         indent=1,

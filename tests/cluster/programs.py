@@ -37,7 +37,9 @@ CRDS = {
 
 def version(folder: str, module: str) -> str:
     """The version of `module` in the go.mod of `folder`: the one place where it stands."""
-    found = re.search(rf"^\s*(?:require )?{re.escape(module)} (v\S+)", (GO / folder / "go.mod").read_text(), re.MULTILINE)
+    found = re.search(
+        rf"^\s*(?:require )?{re.escape(module)} (v\S+)", (GO / folder / "go.mod").read_text(), re.MULTILINE
+    )
     if not found:
         raise ClusterError(f"{GO / folder / 'go.mod'}: no {module}")
     return found[1]
@@ -75,7 +77,9 @@ def linker_flags() -> str:
     major, minor, _ = number.removeprefix("v").split(".")
     values = {"gitVersion": number, "gitMajor": major, "gitMinor": minor, "gitTreeState": "clean"}
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
-    return " ".join(["-s -w", *(f"-X {package}.{name}={value}" for package in packages for name, value in values.items())])
+    return " ".join(
+        ["-s -w", *(f"-X {package}.{name}={value}" for package in packages for name, value in values.items())]
+    )
 
 
 def with_lost_link(go: Go, work: Path) -> Path:

@@ -166,7 +166,7 @@ _SEND = _named(
     bad=st.sampled_from([False] * 19 + [True]),
 )
 _ADVANCE = _named("advance", by=st.sampled_from(["1s", "5m", "10m", "1h", "3h", "1d", "3d"]))
-_RARE = st.one_of(
+_RARE = (
     _named("again", back=st.integers(0, 3)),
     _named("world", outcome=st.sampled_from(["done", "failed", "unknown"]), says=st.sampled_from(["recovered", "unchanged", "worse", "missing"])),
     _named("hands", busy=st.booleans(), stubborn=st.booleans(), blind=st.booleans()),
@@ -181,7 +181,7 @@ _RARE = st.one_of(
     _named("end_condition", place=st.integers(0, 9)),
     _named("replay_quarantined"),
 )
-HISTORIES = st.lists(st.one_of(_SEND, _SEND, _ADVANCE, _RARE), min_size=5, max_size=40)
+HISTORIES = st.lists(st.one_of(*[_SEND] * 16, *[_ADVANCE] * 8, *_RARE), min_size=20, max_size=60)
 
 
 def unfold(scene: Scene, steps: list[tuple[str, dict[str, Any]]]) -> None:

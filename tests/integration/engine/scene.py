@@ -42,7 +42,11 @@ LEVEL = "urn:stateful:alerts"
 SENDERS = {LEVEL: Sender(stateful=True), "urn:brief": Sender(expires=timedelta(hours=1))}
 MANY = 3_000  # rounds after which an engine that finds no rest has lost its way
 
-_NUMBERS: dict[str, dict[str, Any]] = {DRIFT: {"driftScore": 0.4}, DEGRADED: {"metric": "accuracy", "value": 0.8}}
+_NUMBERS: dict[str, dict[str, Any]] = {
+    DRIFT: {"driftScore": 0.4},
+    DEGRADED: {"metric": "accuracy", "value": 0.8},
+    LABELS: {"count": 3},
+}
 _PATTERN = Settings().model_pattern
 _TYPES = EventTypes()
 

@@ -230,13 +230,13 @@ def test_event_that_kills_is_poison(stage_on_both: Staged, monkeypatch: pytest.M
     assert sys.executable
 
 
-def test_backlog_of_an_unclean_stop_is_taken_one_by_one(stage: Staged, monkeypatch: pytest.MonkeyPatch):
-    """After an unclean stop each id is committed before its event is decided, and the whole backlog is decided."""
+def test_backlog_of_an_unclean_stop_is_taken_with_care(stage: Staged, monkeypatch: pytest.MonkeyPatch):
+    """After an unclean stop each id is committed as in hand before its event is decided, and the whole backlog is decided."""
     scene = stage(policy())
     scene.post(*(scene.event(feature=f"f{number}") for number in range(5)))
     taken: list[int] = []
     real = careful.take
-    monkeypatch.setattr(careful, "take", lambda leadership, seq: (taken.append(seq), real(leadership, seq)))
+    monkeypatch.setattr(careful, "take", lambda leadership, *seqs: (taken.extend(seqs), real(leadership, *seqs)))
     scene.crash()
     scene.settle()
     e = schema.events.c

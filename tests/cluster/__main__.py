@@ -1,0 +1,60 @@
+"""`python -m tests.cluster up | down | env | load ARCHIVE... | stop PROGRAM | start PROGRAM`."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+import time
+from pathlib import Path
+
+from tests.cluster import cluster, node
+from tests.cluster.host import ClusterError, say
+
+
+def main() -> int:
+    """Carry out one command; 1, with a message, where that fails."""
+    parser = argparse.ArgumentParser(prog="python -m tests.cluster", description="A Kubernetes for the tests.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser(
+        "up", help="get a cluster: CLUSTER=node (the default), kind, or given (where KUBECONFIG is set)"
+    )
+    commands.add_parser("down", help="take it down and leave nothing behind")
+    commands.add_parser("env", help='print its environment: eval "$(python -m tests.cluster env)"')
+    commands.add_parser("load", help="give it images").add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")
+    for name, told in (("stop", "end a program of the node"), ("start", "start it again")):
+        commands.add_parser(name, help=told).add_argument("program", choices=sorted(node.COMMANDS), metavar="PROGRAM")
+    asked = parser.parse_args()
+    began = time.monotonic()
+    try:
+        carry_out(asked)
+    except ClusterError as error:
+        say(str(error))
+        return 1
+    if asked.command in {"up", "down"}:
+        say(f"{asked.command} took {time.monotonic() - began:.1f} s")
+    return 0
+
+
+def carry_out(asked: argparse.Namespace) -> None:
+    """Do what was asked for."""
+    match asked.command:
+        case "up":
+            cluster.up()
+        case "down":
+            cluster.down()
+        case "env":
+            here = cluster.current()
+            print(f"export KUBECONFIG={shlex.quote(str(here.kubeconfig))}")
+            print(f'export PATH={shlex.quote(str(here.kubectl.parent))}:"$PATH"')
+        case "load":
+            for archive in asked.archives:
+                cluster.current().load(archive)
+        case "stop":
+            cluster.current().stop(asked.program)
+        case "start":
+            cluster.current().start(asked.program)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
