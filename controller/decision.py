@@ -417,7 +417,7 @@ _GUARDS_AFTER: tuple[_Guard, ...] = (
 class HoldFacts:
     """What is asked again, live, before a rung starts."""
 
-    over: datetime | None  # all conditions of the evidence have ended: when the last did
+    over: datetime | None  # when the condition of the event that triggered ended, if it is over
     too_old: bool  # asked before the first rung only
     unless: tuple[Holding, ...]
     pauses: tuple[Bar, ...]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -66,12 +66,13 @@ def judge_command(spec: CommandVerification, samples: Sequence[Sample], since: d
     """
     deadline = since + spec.within
     samples = [sample for sample in samples if sample.at <= deadline]
-    streak, streak_since, last = _streak(samples)
+    streak, streak_since, last = _streak(samples, 2 * spec.every + spec.timeout)
     if streak in ("recovered", "worse") and last and streak_since and last.at - streak_since >= spec.hold:
         values = {"since": streak_since, "samples": len(samples), "message": last.message}
         return Judgement(Verdict(streak), values)
     if now >= deadline:
-        fresh = max(spec.hold, spec.every)
+        # The last sample stands until the next one is due, and that may take its time.
+        fresh = max(spec.hold, spec.every + spec.timeout)
         told = [sample for sample in samples if sample.state != "missing" and sample.at > deadline - fresh]
         verdict = Verdict.UNCHANGED if told else Verdict.UNKNOWN
         values = {"samples": len(samples), "told": len(told), "message": last.message if last else "no sample"}
@@ -82,24 +83,28 @@ def judge_command(spec: CommandVerification, samples: Sequence[Sample], since: d
     return Judgement(None, {}, min(due, deadline))
 
 
-def _streak(samples: Sequence[Sample]) -> tuple[str | None, datetime | None, Sample | None]:
+def _streak(samples: Sequence[Sample], gap: timedelta) -> tuple[str | None, datetime | None, Sample | None]:
+    """What the last samples agree on and since when; one missing, or a longer `gap` between two, breaks it."""
     state: str | None = None
     since: datetime | None = None
+    before: datetime | None = None
     for sample in samples:
         if sample.state == "missing":
             state, since = None, None
-        elif sample.state != state:
+        elif sample.state != state or (before is not None and sample.at - before > gap):
             state, since = sample.state, sample.at
+        before = sample.at
     return state, since, samples[-1] if samples else None
 
 
 def judge_quiet(spec: QuietVerification, samples: Sequence[Sample], since: datetime, now: datetime) -> Judgement:
-    """For `quiet` after `settle` nothing met the trigger, while its source showed life for the model."""
+    """For `quiet` after `settle` nothing met the trigger, while its source showed life in the later half of it."""
     start, deadline = since + spec.settle, since + spec.within
     samples = [sample for sample in samples if sample.at <= deadline]
     met = [sample.at for sample in samples if sample.state == "met" and sample.at > start]
     quiet_since = max([start, *met])
-    alive = any(sample.state == "life" and sample.at > quiet_since for sample in samples)
+    # A sign at the very beginning proves nothing of the silence that followed.
+    alive = any(sample.state == "life" and sample.at > quiet_since + spec.quiet / 2 for sample in samples)
     ripe = quiet_since + spec.quiet
     if alive and ripe <= min(now, deadline):
         return Judgement(Verdict.RECOVERED, {"quiet_since": quiet_since, "quiet": spec.quiet})

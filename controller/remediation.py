@@ -29,6 +29,10 @@ from controller.decision import Refusal
 from controller.judge import Judgement, Verdict
 from controller.policy import CommandAction, PageAction, Policy, RequestAction, Step
 
+MOST_ATTEMPTS = 3
+"""How often an idempotent command whose fate is unknown is run, the first time included."""
+BETWEEN_ATTEMPTS = timedelta(seconds=5)
+"""After the first cut-off; after the second twice as long: it may be the command that takes the server down."""
 HELD_AT_MOST = timedelta(hours=24)
 """A held step waits this long, then it is cancelled and people are told (DESIGN 7)."""
 
@@ -62,7 +66,6 @@ class Cause(StrEnum):
     AUDITED = "audited"
     STARTED = "started"
     HELD = "held"
-    RELEASED = "released"
     ACTION_DONE = "action_done"
     ACTION_FAILED = "action_failed"
     ACTION_UNKNOWN = "action_unknown"
@@ -193,10 +196,13 @@ class IllegalTransition(Exception):
     """An input that cannot come in this phase: a mistake in the caller, never swallowed."""
 
 
-def remediation_id(source: str, event_id: str, policy_ns: str, policy: str, attempt: int) -> str:
-    """A short name that depends on nothing but what was decided: the same in every replay."""
+def remediation_id(source: str, event_id: str, event_seq: int, policy_ns: str, policy: str, attempt: int) -> str:
+    """A short name that depends on nothing but what was decided: the same in every replay.
+
+    :param event_seq: tells an id that its source uses again, after the first event was purged.
+    """
     digest = hashlib.sha256()
-    for part in (source, event_id, policy_ns, policy, str(attempt)):
+    for part in (source, event_id, str(event_seq), policy_ns, policy, str(attempt)):
         encoded = part.encode()
         digest.update(len(encoded).to_bytes(4, "big") + encoded)
     return "r-" + base64.b32encode(digest.digest())[:12].decode().lower()
@@ -288,8 +294,9 @@ def _running_acted(r: Remediation, acted: Acted, now: datetime) -> Transition:
     if acted.state == "failed":
         return _next_rung(r, Cause.ACTION_FAILED, now, values)
     action = r.rung.action
-    if isinstance(action, CommandAction) and action.idempotent:
-        return _moved(r, Phase.PENDING, Cause.RUN_AGAIN, now, values, attempt=r.attempt + 1)
+    if isinstance(action, CommandAction) and action.idempotent and r.attempt < MOST_ATTEMPTS:
+        again = now + r.attempt * BETWEEN_ATTEMPTS
+        return _moved(r, Phase.PENDING, Cause.RUN_AGAIN, now, values, attempt=r.attempt + 1, next_at=again)
     return _stop_and_page(r, Cause.ACTION_UNKNOWN, Verdict.UNKNOWN, now, values)
 
 

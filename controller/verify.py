@@ -1,8 +1,9 @@
 """Samples of a verification by `command`: one run of the verifying command, one word.
 
 It exits 0 and its last line is `recovered`, `unchanged` or `worse`; the line before, if there is
-one, is kept for people. Anything else is a missing sample, which decides nothing, and says why. A verifying command looks and changes nothing, so it
-may run again and again: no pid is written down before it starts.
+one, is kept for people. Anything else is a missing sample, which decides nothing, and says why. A
+verifying command looks and changes nothing, so it may run again and again: no pid is written down
+before it starts.
 """
 
 from __future__ import annotations

@@ -210,6 +210,7 @@ class App:
 
     def stop(self, grace: float = 10.0) -> None:
         """Answer what is in flight, end actions within `grace` seconds, note a clean stop."""
+        self._stopping.set()
         self._reloader.stop()
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True

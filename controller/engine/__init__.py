@@ -1,2 +1,1 @@
 """The engine: uses inputs, decides, reconciles. The only orchestration."""
-

@@ -138,7 +138,7 @@ def _replay(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any
         return _no(f"{act.ref} was replayed already")
     last = turn.conn.execute(select(func.max(d.attempt)).where(d.event_seq == stored.seq)).scalar() or 0
     ledger = Ledger(turn)
-    decisions = use(ledger, rules, stored, attempt=last + 1)
+    decisions = use(ledger, rules, stored, attempt=last + 1, input_seq=input_seq)
     ledger.flush()
     turn.conn.execute(update(schema.quarantine).where(q.digest == act.ref).values(replayed_at=turn.now))
     answers = [str(found.reason or found.outcome) for _, found in decisions]

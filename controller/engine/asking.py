@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter
@@ -11,6 +12,7 @@ from controller import schema
 from controller.decision import Decision, Happening, Outcome, Reason, TriggerFacts
 from controller.engine.deciding import answer, decision_row
 from controller.engine.rules import Rules
+from controller.policy import Policy
 from controller.policy.policy_set import selects
 from controller.store import questions
 from controller.store.leader import Turn
@@ -33,15 +35,34 @@ def ask_again(turn: Turn, rules: Rules, key: questions.Key) -> Decision | None:
     selected = policy is not None and selects(policy.models, used.model.name, used.model if used.known else None)
     if policy is None or not selected or used.key != (question.namespace, question.model):
         decision = Decision(Outcome.SUPPRESS, Reason.STALE, None, {"why": "policy_gone"})
-        row = decision_row(ledger, used, turn.decision_id(), input_seq, attempt + 1, decision, policy)
+        row = decision_row(turn, used.seq, used.model, turn.decision_id(), input_seq, attempt + 1, decision, policy)
         ledger.record(row | {"policy_ns": question.policy_ns, "policy": question.policy})
         ledger.close(question)
     else:
         decision = answer(ledger, rules, used, policy, input_seq, attempt=attempt + 1, earlier=earlier)
+        if decision.values.get("why") == "over":
+            _hand_over(ledger, policy, question)
     ledger.flush()
     if question.retry_on == Happening.FLEET and decision.outcome is not Outcome.REMEDIATE:
         questions.ask_for_fleet(turn, min(1, rules.fleet_limit - ledger.fleet_active))
     return decision
+
+
+def _hand_over(ledger: Ledger, policy: Policy, question: Question) -> None:
+    """What it asked about is over; the newest other condition that is still open and triggers the policy is asked."""
+    types = {trigger.type for trigger in policy.triggers}
+    still = [
+        condition
+        for condition in ledger.conditions((question.namespace, question.model))
+        if condition.ended is None and condition.type in types and condition.id != question.condition_id
+    ]
+    if still:
+        newest = max(still, key=lambda condition: (condition.last_seen, condition.id))
+        now = ledger.turn.now
+        event_seq, condition_id = newest.event_seq, newest.id
+        ledger.ask(
+            replace(question, event_seq=event_seq, condition_id=condition_id, retry_at=now, retry_on=None, since=now)
+        )
 
 
 def _attempt_before(turn: Turn, question: Question) -> tuple[int, tuple[TriggerFacts, ...]]:

@@ -21,14 +21,15 @@ from sqlalchemy import func, select
 from controller import schema
 from controller.decision import Decision, Outcome, Reason
 from controller.engine.deciding import decision_row
-from controller.engine.rules import Rules
+from controller.engine.rules import DEFAULT_NAMESPACE
+from controller.policy import Model
 from controller.store import quarantine
 from controller.store.acts import Act
 from controller.store.leader import Leadership, Turn
 from controller.store.ledger import Ledger
 from controller.store.undecided import Stored, in_hand, one, take_in_hand
 
-PROBE_SECONDS = 60.0
+PROBE_SECONDS = 20.0
 """A child that has not decided by then counts as dead."""
 
 
@@ -38,15 +39,21 @@ def take(leadership: Leadership, *seqs: int) -> None:
         take_in_hand(turn, seqs)
 
 
+def suspects(leadership: Leadership) -> bool:
+    """Whether events were in hand when a process ended."""
+    with leadership.db.read() as conn:
+        return bool(in_hand(conn))
+
+
 def probe_suspects(leadership: Leadership, quarantined: Callable[[Stored, str, str], None]) -> int:
     """Try what was in hand when the process died; returns up to which event to go on with care."""
     with leadership.db.read() as conn:
-        suspects = {seq: stored for seq in in_hand(conn) if (stored := one(conn, seq)) is not None}
+        held = {seq: stored for seq in in_hand(conn) if (stored := one(conn, seq)) is not None}
         events = schema.events.c
         last = conn.execute(select(func.max(events.seq)).where(events.decided_at.is_(None))).scalar()
-    while suspects and (found := _probe(leadership.db.url, *suspects)):
+    while held and (found := _probe(leadership.db.url, *held)):
         seq, died = found
-        quarantined(suspects.pop(seq), "poison", f"deciding it ended the process: {died}")
+        quarantined(held.pop(seq), "poison", f"deciding it ended the process: {died}")
     return last or 0
 
 
@@ -56,9 +63,12 @@ def still_deadly(leadership: Leadership, act: Act) -> str | None:
         return None
     with leadership.db.read() as conn:
         item = quarantine.get(conn, act.ref)
-    if item is None or item["reason"] != "poison" or item["event_seq"] is None:
+    if item is None or item["event_seq"] is None:
         return None
-    found = _probe(leadership.db.url, item["event_seq"])
+    try:
+        found = _probe(leadership.db.url, item["event_seq"])
+    except OSError as error:
+        return f"it could not be tried in a process of its own: {error}"
     return f"deciding it still ends the process: {found[1]}" if found else None
 
 
@@ -84,21 +94,19 @@ def _probe(url: str, *seqs: int) -> tuple[int, str] | None:
     return (int(at[-1]), how) if at else None
 
 
-def quarantine_event(leadership: Leadership, rules: Rules, stored: Stored, reason: str, message: str) -> int:
+def quarantine_event(leadership: Leadership, stored: Stored, reason: str, message: str) -> int:
     """Decide an event as `internal_error` or `poison` and keep it for people; returns what that drove out."""
     with leadership.transaction() as turn:
-        return set_aside(turn, rules, stored, reason, message)
+        return set_aside(turn, stored, reason, message)
 
 
-def set_aside(turn: Turn, rules: Rules, stored: Stored, reason: str, message: str) -> int:
-    """The same inside a transaction."""
+def set_aside(turn: Turn, stored: Stored, reason: str, message: str) -> int:
+    """The same inside a transaction; of the event only its number and name are touched: the rest may be what failed."""
     ledger = Ledger(turn)
-    model, known, candidates = rules.model_of(stored.event)
-    ledger.load([(model.namespace, model.name)])
-    used = rules.used_about(ledger, stored.seq, stored.event, model, known=known, candidates=candidates)
+    model = Model.bare(stored.event.namespace or DEFAULT_NAMESPACE, stored.event.model)
     decision = Decision(Outcome.SUPPRESS, Reason(reason), None, {"error": message})
     input_seq = turn.input("event", str(stored.seq))
-    ledger.record(decision_row(ledger, used, turn.decision_id(), input_seq, 1, decision, None))
+    ledger.record(decision_row(turn, stored.seq, model, turn.decision_id(), input_seq, 1, decision, None))
     ledger.decided(stored.seq, input_seq)
     ledger.flush()
     body: dict[str, Any] = to_jsonable_python(asdict(stored.event))

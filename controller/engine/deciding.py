@@ -13,9 +13,10 @@ from typing import Any
 from controller.decision import Decision, Outcome, Reason, Situation, TriggerFacts, admissible, decide
 from controller.engine.notices import notify
 from controller.engine.rules import Rules
-from controller.policy import ExpressionError, Policy, Trigger
+from controller.policy import ExpressionError, Model, Policy, Trigger
 from controller.remediation import Cause, Phase, Remediation, remediation_id, run_length
 from controller.store import remediations
+from controller.store.leader import Turn
 from controller.store.ledger import Ledger, Question
 from controller.store.plain import plain
 from controller.store.situation import Used, evidence_floor, situation
@@ -44,7 +45,9 @@ def answer(
     if earlier is None:
         facts = _with_evidence(ledger, used, policy, facts)
     decision = decide(used.event, used.model, policy, facts, now)
-    row = decision_row(ledger, used, ledger.turn.decision_id(), input_seq, attempt, decision, policy)
+    row = decision_row(
+        ledger.turn, used.seq, used.model, ledger.turn.decision_id(), input_seq, attempt, decision, policy
+    )
     remediation = None
     if decision.outcome is Outcome.REMEDIATE or decision.reason is Reason.AUDIT:
         remediation = _start(ledger, rules, used, policy, decision, facts, row)
@@ -55,8 +58,9 @@ def answer(
 
 
 def decision_row(
-    ledger: Ledger,
-    used: Used,
+    turn: Turn,
+    event_seq: int,
+    model: Model,
     decision_id: int,
     input_seq: int,
     attempt: int,
@@ -67,13 +71,13 @@ def decision_row(
     return {
         "id": decision_id,
         "input_seq": input_seq,
-        "event_seq": used.seq,
+        "event_seq": event_seq,
         "policy_ns": policy.namespace if policy else "",
         "policy": policy.name if policy else "",
         "policy_digest": policy.digest if policy else None,
-        "model_digest": used.model.digest or None,
-        "namespace": used.model.namespace,
-        "model": used.model.name,
+        "model_digest": model.digest or None,
+        "namespace": model.namespace,
+        "model": model.name,
         "attempt": attempt,
         "outcome": str(decision.outcome),
         "reason": str(decision.reason) if decision.reason else "",
@@ -81,7 +85,7 @@ def decision_row(
         "values": plain(decision.values),
         "parameters": plain(decision.parameters),
         "situation": None,
-        "now": ledger.turn.now,
+        "now": turn.now,
         "remediation_id": None,
     }
 
@@ -128,7 +132,7 @@ def _start(
     audited = decision.reason is Reason.AUDIT
     evidence = _evidence(ledger, used, decision, facts)
     remediation = Remediation(
-        id=remediation_id(used.event.source, used.event.id, policy.namespace, policy.name, row["attempt"]),
+        id=remediation_id(used.event.source, used.event.id, used.seq, policy.namespace, policy.name, row["attempt"]),
         decision_id=row["id"],
         event_seq=used.seq,
         namespace=used.model.namespace,
@@ -178,19 +182,30 @@ def _families(ledger: Ledger, used: Used, evidence: tuple[str, ...]) -> tuple[st
     found = {used.event.family} if used.event.family else set()
     for id_ in evidence:
         condition = ledger.condition(used.key, id_)
-        if condition is not None and condition.family:
+        if condition is not None and condition.kind == "model":
             found.add(condition.family)
     return tuple(sorted(found))
 
 
 def _settle_question(ledger: Ledger, used: Used, policy: Policy, decision: Decision, decision_id: int) -> None:
     question = ledger.question(policy, used.key)
+    if decision.liftable and question is not None and _riper(question, used, decision):
+        return
     if decision.liftable:
         ledger.ask(_question(ledger, used, policy, decision, decision_id, question))
     elif question is None:
         return
     elif decision.outcome is Outcome.REMEDIATE or decision.reason is Reason.AUDIT or question.event_seq == used.seq:
         ledger.close(question)
+
+
+def _riper(question: Question, used: Used, decision: Decision) -> bool:
+    """Whether an open question has come further than a new event: what waits or lasts is not displaced by less."""
+    if question.event_seq == used.seq or question.reason not in (Reason.WAITING, Reason.ACCUMULATING):
+        return False
+    order = list(Reason)
+    assert decision.reason is not None
+    return order.index(decision.reason) < order.index(Reason(question.reason))
 
 
 def _question(

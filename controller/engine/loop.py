@@ -143,8 +143,9 @@ class Engine:
         try:
             with self.leadership.db.read() as conn:
                 dates = [questions.next_due(conn), remediations.next_due(conn)]
-                now = self.leadership.db.now(conn)
-        except ModelmendError:
+                now = self.leadership.now(conn)
+        except Exception as error:  # noqa: BLE001 — the next round meets it again, and says so
+            log.debug("what is due next cannot be read: %s", error)
             return IDLE
         due = min((date for date in dates if date is not None), default=None)
         return IDLE if due is None else min(max((due - now).total_seconds(), 0.0), IDLE)
@@ -164,15 +165,15 @@ class Engine:
         busy |= self._use_renewals()
         busy |= self._ask_questions()
         busy |= self._look_at_remediations()
-        if self._world_behind or not busy:
+        if self._world_behind or self._workers.dropped or not busy:
+            self._world_behind = self._workers.dropped = False
             starting.catch_up(self.leadership.db, self._workers)
-            self._world_behind = False
         return busy or bool(self._workers.results)
 
     def _recover(self) -> None:
         """What an earlier process left: suspects among the events, actions cut off, waits that no job serves."""
         leadership = self.leadership
-        if leadership.unclean:
+        if leadership.unclean or careful.suspects(leadership):
             self._careful_to = careful.probe_suspects(leadership, self._quarantine)
         for result in starting.cut_off(leadership):
             self._workers.report(result)
@@ -202,17 +203,21 @@ class Engine:
 
     def _use(self, batch: Sequence[Stored]) -> list[tuple[str, Decision]]:
         answers: list[tuple[str, Decision]] = []
-        began = time.perf_counter()
         with self.leadership.transaction() as turn:
+            began = time.perf_counter()  # not before: waiting for intake's commit says nothing of the batch
             ledger = Ledger(turn)
             models = [self.rules.model_of(stored.event)[0] for stored in batch]
             ledger.load([(model.namespace, model.name) for model in models])
+            loaded = time.perf_counter()
             for stored in batch:
                 answers += use(ledger, self.rules, stored)
             ledger.flush()
+            deciding = time.perf_counter() - loaded
         took = time.perf_counter() - began
         self._metrics.decide_seconds.observe(took / len(batch))
-        fitting = int(len(batch) * BATCH_SECONDS / took)
+        # A store that is slow to begin and to commit is not made faster by smaller batches, only slower.
+        around = took - deciding
+        fitting = int(len(batch) * max(BATCH_SECONDS - around, around) / deciding)
         self._batch = min(max(fitting, SMALLEST_BATCH), 2 * self._batch, BATCH)
         return answers
 
@@ -229,7 +234,7 @@ class Engine:
         self._decided(1, answers)
 
     def _quarantine(self, stored: Stored, reason: str, message: str) -> None:
-        evicted = careful.quarantine_event(self.leadership, self.rules, stored, reason, message)
+        evicted = careful.quarantine_event(self.leadership, stored, reason, message)
         self._metrics.decisions.labels("", "suppress", reason).inc()
         self._metrics.quarantine_evicted.inc(evicted)
         self._on_decided(1)
@@ -286,7 +291,7 @@ class Engine:
     def _carry_out_acts(self) -> bool:
         with self.leadership.db.read() as conn:
             found = acts.unused(conn, DUE)
-        for act in found:
+        for act in sorted(found, key=lambda act: act.kind == "replay"):  # a probe takes time: people's stop goes first
             deadly = careful.still_deadly(self.leadership, act)
             self._each(
                 f"act {act.id}",
@@ -323,17 +328,17 @@ class Engine:
     def _look_at_remediations(self) -> bool:
         with self.leadership.db.read() as conn:
             due = remediations.due(conn, self._now(conn), DUE)
-        for remediation in due:
+        for remediation_id in due:
             self._each(
-                f"remediation {remediation.id}",
-                partial(self._ticked, remediation),
-                partial(_look_later, remediation),
+                f"remediation {remediation_id}",
+                partial(self._ticked, remediation_id),
+                partial(_look_later, remediation_id),
             )
         return bool(due)
 
-    def _ticked(self, seen: Remediation, turn: Turn) -> Callable[[], None] | None:
-        remediation = remediations.read(turn.conn, seen.id)
-        if remediation is None or remediation.version != seen.version:
+    def _ticked(self, remediation_id: str, turn: Turn) -> Callable[[], None] | None:
+        remediation = remediations.read(turn.conn, remediation_id)
+        if remediation is None:
             return None
         transition, judgement = tick(turn, self.rules, remediation)
         if transition is not None:
@@ -367,14 +372,15 @@ class Engine:
             try:
                 with self.leadership.transaction() as turn:
                     transition = self._record(turn, result)
-            except (TemporaryError, NotLeader, Conflict):
+            except (TemporaryError, NotLeader):
                 raise
             except Exception as error:
-                # Still in hand, so that it is not done twice: its remediation will time out, its fate unknown.
                 log.exception("a result cannot be recorded: %r", result)
                 self._count_error("internal", error)
                 results.popleft()
-                continue
+                if not isinstance(result, ActionEnded):
+                    self._workers.recorded(result)  # another sample may be taken; an action stays in hand, lest it
+                continue  # is done twice: its remediation will time out, its fate unknown
             results.popleft()
             self._workers.recorded(result)
             if transition is not None:
@@ -401,12 +407,9 @@ class Engine:
                 after = work(turn)
         except (TemporaryError, NotLeader):
             raise
-        except Conflict as error:
-            self._count_error("conflict", error)
-            return
         except Exception as error:
             log.exception("%s failed and is put off", what)
-            self._count_error("internal", error)
+            self._count_error("conflict" if isinstance(error, Conflict) else "internal", error)
             with self.leadership.transaction() as turn:
                 postpone(turn)
             return
@@ -419,7 +422,7 @@ class Engine:
         log.warning("%s error: %s", kind, error)
 
     def _now(self, conn: Connection) -> datetime:
-        return self.leadership.db.now(conn)
+        return self.leadership.now(conn)
 
 
 def _given_up(act: acts.Act, why: str, turn: Turn) -> None:
@@ -427,8 +430,8 @@ def _given_up(act: acts.Act, why: str, turn: Turn) -> None:
 
 
 def _let_go(renewal: Renewal, turn: Turn) -> None:
-    renewal_used(turn, renewal.stored.seq)
+    renewal_used(turn, renewal)
 
 
-def _look_later(remediation: Remediation, turn: Turn) -> None:
-    remediations.look_again(turn, [remediation.id], turn.now + POSTPONED)
+def _look_later(remediation_id: str, turn: Turn) -> None:
+    remediations.look_again(turn, [remediation_id], turn.now + POSTPONED)

@@ -102,9 +102,12 @@ def _end_quiet_conditions(ledger: Ledger, r: Remediation) -> None:
     """What was silent for so long, from a live source, is over."""
     if r.verdict is not Verdict.RECOVERED or not any(isinstance(v, QuietVerification) for v in r.rung.verify):
         return
+    trigger = ledger.event(r.event_seq)
     for id_ in r.evidence:
         condition = ledger.condition((r.namespace, r.model), id_)
-        if condition is not None and condition.ended is None and condition.kind == "model":
+        if condition is None or condition.ended is not None or condition.kind != "model":
+            continue
+        if (condition.source, condition.type) == (trigger.source, trigger.type):  # of others it says nothing
             ledger.move(replace(condition, ended=ledger.turn.now, ended_by=f"remediation:{r.id}"))
 
 

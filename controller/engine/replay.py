@@ -65,7 +65,7 @@ def replay(source: Database, into: Database, rules: Rules) -> None:
                 turn = Turn(conn, row.now, row.epoch, row.seq - 1, decided)
                 rules = _KINDS[row.kind](recorded, turn, rules, row)
                 if turn.last_input != row.seq:
-                    raise DivergedError(f"input {row.seq} ({row.kind} {row.ref}) has no effect")
+                    raise DivergedError(f"input {row.seq} ({row.kind} {row.ref}) leads elsewhere")
                 decided = turn.last_decision
 
 
@@ -83,7 +83,7 @@ def _event(recorded: Connection, turn: Turn, rules: Rules, row: Row[Any]) -> Rul
     query = select(d.reason, d["values"]).where(d.input_seq == row.seq, d.reason.in_(_FAULTS))
     fault = recorded.execute(query).one_or_none()
     if fault is not None:
-        set_aside(turn, rules, stored, fault[0], fault[1]["error"])
+        set_aside(turn, stored, fault[0], fault[1]["error"])
         return rules
     ledger = Ledger(turn)
     use(ledger, rules, stored)

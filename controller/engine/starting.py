@@ -80,7 +80,8 @@ def cut_off(leadership: Leadership) -> list[ActionEnded]:
         if intent.action == "command" and intent.first_tried_at is not None:
             killed = actions.orphan(intent)
             message = "cut off by a restart" + (": its process was still running and was killed" if killed else "")
-            ended.append(ActionEnded(intent, Acted("unknown", message)))
+            stopped = killed and remediation is not None and remediation.phase is Phase.STOPPING
+            ended.append(ActionEnded(intent, Acted("stopped" if stopped else "unknown", message)))
         elif remediation is not None and remediation.phase is Phase.STOPPING:
             never = Acted("stopped", "never begun")
             cut = Acted("unknown", "cut off by a restart while it was being stopped")

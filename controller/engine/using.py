@@ -18,13 +18,17 @@ from controller.store.situation import Used, holdings
 from controller.store.undecided import Renewal, Stored, renewal_used
 
 
-def use(ledger: Ledger, rules: Rules, stored: Stored, *, attempt: int = 1) -> list[tuple[str, Decision]]:
+def use(
+    ledger: Ledger, rules: Rules, stored: Stored, *, attempt: int = 1, input_seq: int | None = None
+) -> list[tuple[str, Decision]]:
     """Use one event for the first time; returns each policy (namespace/name, '' for none) with its answer.
 
     :param attempt: more than 1 where an earlier try to decide it was quarantined.
+    :param input_seq: of the act that has it used; None: it is an input itself.
     """
     event, seq = stored.event, stored.seq
-    input_seq = ledger.turn.input("event", str(seq))
+    if input_seq is None:
+        input_seq = ledger.turn.input("event", str(seq))
     ledger.remember(seq, event)
     model, known, candidates = rules.model_of(event)
     key = (model.namespace, model.name)
@@ -33,9 +37,7 @@ def use(ledger: Ledger, rules: Rules, stored: Stored, *, attempt: int = 1) -> li
     used = rules.used_about(ledger, seq, event, model, known=known, candidates=candidates)
     _observe_quiet(ledger, used, input_seq, event.time)
     matched = () if candidates else rules.policies.triggered_by(event.type, *key, model if known else None)
-    decisions = [
-        (policy.key, answer(ledger, rules, used, policy, input_seq, attempt=attempt)) for policy in matched
-    ]
+    decisions = [(policy.key, answer(ledger, rules, used, policy, input_seq, attempt=attempt)) for policy in matched]
     woken = _wake(ledger, rules, event, key, ended)
     if not matched:
         decisions.append(("", _unmatched(ledger, used, input_seq, attempt, woken)))
@@ -48,7 +50,7 @@ def renew(ledger: Ledger, rules: Rules, renewal: Renewal) -> None:
     """Use a repeat from a stateful source: it renews a condition that is not over, and may lift an inhibition."""
     stored = renewal.stored
     input_seq = ledger.turn.input("renewed", renewal.ref)
-    renewal_used(ledger.turn, stored.seq)
+    renewal_used(ledger.turn, renewal)
     event = stored.event
     model, known, candidates = rules.model_of(event)
     key = (model.namespace, model.name)
@@ -65,6 +67,8 @@ def renew(ledger: Ledger, rules: Rules, renewal: Renewal) -> None:
     ledger.move(moved)
     used = rules.used_about(ledger, stored.seq, event, model, known=known, candidates=candidates)
     _observe_quiet(ledger, used, input_seq, seen)
+    if condition.state(ledger.turn.now) == "unknown":
+        _wake(ledger, rules, event, key, set())
     for question in ledger.questions(key):
         policy = rules.policy(question.policy_ns, question.policy)
         inhibited = question.retry_on == Happening.UNINHIBITED and question.condition_id == condition.id
@@ -83,7 +87,10 @@ def _move(ledger: Ledger, rules: Rules, event: Event, seq: int, model: Model) ->
         if moved is not None:
             ledger.move(moved)
         return set()
-    ledger.move(_moment(event, seq, key, now))
+    moment = _moment(event, seq, key, now)
+    before = ledger.condition(key, moment.id)
+    if before is None or before.last_seen <= moment.last_seen:
+        ledger.move(moment)
     ended = [over for found in list(ledger.conditions(key)) if (over := ended_by(found, event, model.namespace))]
     for condition in ended:
         ledger.move(condition)
@@ -97,7 +104,7 @@ def _moment(event: Event, seq: int, key: ModelKey, now: datetime) -> Condition:
         source=event.source,
         namespace=key[0],
         name=key[1],
-        family="",
+        family=event.type,  # a moment has none: its type keeps the moments of one source apart
         about=event.about,
         type=event.type,
         since=event.time,
@@ -118,7 +125,7 @@ def _unmatched(ledger: Ledger, used: Used, input_seq: int, attempt: int, woken: 
     several = {"candidates": list(used.candidates)} if used.candidates else {}
     outcome = Outcome.NONE if used.known else Outcome.SUPPRESS
     decision = Decision(outcome, reason, None, {**values, **named, **several})
-    row = decision_row(ledger, used, ledger.turn.decision_id(), input_seq, attempt, decision, None)
+    row = decision_row(ledger.turn, used.seq, used.model, ledger.turn.decision_id(), input_seq, attempt, decision, None)
     ledger.record(row)
     return decision
 
@@ -151,14 +158,13 @@ def _observe_quiet(ledger: Ledger, used: Used, input_seq: int, at: datetime) -> 
     for past in ledger.past(used.key):
         if past.ended_at is not None or past.phase != "Verifying":
             continue
-        remediation = remediations.read(ledger.turn.conn, past.id)
+        remediation = ledger.remediation(past.id)
         if remediation is None or remediation.phase is not Phase.VERIFYING:
             continue
         if not isinstance(remediation.rung.verify[remediation.verify_index], QuietVerification):
             continue
         for state in _signs(ledger, used, remediation):
-            value = {"state": state, "event": used.seq}
-            remediations.observe(ledger.turn, remediation, input_seq, value, at=at, intent=None)
+            ledger.sign(remediation, state, used.seq, input_seq, at)
 
 
 def _signs(ledger: Ledger, used: Used, remediation: Remediation) -> list[str]:

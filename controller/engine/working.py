@@ -62,12 +62,15 @@ class Workers:
     """
 
     def __init__(self, count: int, started: Started, on_result: Callable[[], None]) -> None:
-        self._pool = ThreadPoolExecutor(count, thread_name_prefix="worker")
+        self._pool = ThreadPoolExecutor(count, thread_name_prefix="action")
+        # Of their own: long actions must not starve what proves that they helped.
+        self._samplers = ThreadPoolExecutor(count, thread_name_prefix="sample")
         self._started = started
         self._on_result = on_result
         self._jobs: dict[object, _Job] = {}
         self._lock = threading.Lock()
         self._stopping = False
+        self.dropped = False  # an action could not be begun: it is in nobody's hand and wants another try
         self.results: deque[Result] = deque()
 
     def has(self, key: object) -> bool:
@@ -78,12 +81,12 @@ class Workers:
     def act(self, intent: Intent, extra: Mapping[str, Any]) -> None:
         """Run an intent; `extra` is what its end state does not say (stdin, model)."""
         whole = replace(intent, end_state=dict(intent.end_state) | dict(extra))
-        self._start(intent.id, lambda job: self._act(whole, job))
+        self._start(self._pool, intent.id, lambda job: self._act(whole, job))
 
     def sample(self, remediation: Remediation, context: dict[str, Any]) -> None:
         """Take one sample of the verification at hand, unless one is being taken."""
         spec = remediation.parameters[remediation.step]["verify"][remediation.verify_index]
-        self._start(sample_key(remediation), lambda job: self._sample(remediation, spec, context, job))
+        self._start(self._samplers, sample_key(remediation), lambda job: self._sample(remediation, spec, context, job))
 
     def cancel(self, intent_id: int) -> None:
         """Have an action end soon."""
@@ -115,22 +118,26 @@ class Workers:
         with self._lock:
             for job in self._jobs.values():
                 job.cancelled.set()
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        for pool in (self._pool, self._samplers):
+            pool.shutdown(wait=True, cancel_futures=True)
 
-    def _start(self, key: object, work: Callable[[_Job], None]) -> None:
+    def _start(self, pool: ThreadPoolExecutor, key: object, work: Callable[[_Job], None]) -> None:
         job = _Job()
         with self._lock:
             if self._stopping or key in self._jobs:
                 return
             self._jobs[key] = job
-        job.future = self._pool.submit(work, job)
+        job.future = pool.submit(work, job)
 
     def _act(self, intent: Intent, job: _Job) -> None:
+        begun = threading.Event()
+
         def started(pid: int, at: float) -> None:
             try:
                 self._started(intent, pid, at)
             except ModelmendError as error:
                 raise _NotBegunError from error
+            begun.set()
 
         try:
             outcome = actions.run(intent, started, job.cancelled)
@@ -139,10 +146,11 @@ class Workers:
             log.warning("action of %s is not begun: %s", intent.key, error.__cause__)
             with self._lock:
                 self._jobs.pop(intent.id, None)
+            self.dropped = True
             return
         except Exception as error:
             log.exception("action of %s failed unexpectedly", intent.key)
-            acted = Acted("unknown", f"internal error: {error!r}")
+            acted = Acted("unknown" if begun.is_set() else "failed", f"internal error: {error!r}")
         if not self._stopping:
             self.report(ActionEnded(intent, acted))
 

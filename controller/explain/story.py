@@ -59,10 +59,6 @@ def _held(t: _Turn) -> str:
     return f"{t.step} is held: {why}"
 
 
-def _released(t: _Turn) -> str:
-    return f"{t.step} is no longer held"
-
-
 def _action_done(t: _Turn) -> str:
     return f"the action of {t.step} is done{_said(t.values)}; whether it helped is verified next"
 
@@ -167,7 +163,6 @@ _CAUSES: dict[Cause, Callable[[_Turn], str] | str] = {
     Cause.AUDITED: "recorded only: the policy is in mode audit, nothing was done",
     Cause.STARTED: _started,
     Cause.HELD: _held,
-    Cause.RELEASED: _released,
     Cause.ACTION_DONE: _action_done,
     Cause.ACTION_FAILED: _action_failed,
     Cause.ACTION_UNKNOWN: _action_unknown,

@@ -91,9 +91,7 @@ class Fleet(_Strict):
 class Retention(_Strict):
     """How long history is kept. What is not over is never purged."""
 
-    events: Length = Field(
-        timedelta(days=90), description="events received are kept for so long"
-    )
+    events: Length = Field(timedelta(days=90), description="events received are kept for so long")
     decisions: Length = Field(
         timedelta(days=400), description="decisions, remediations, their audit trail and evidence are kept for so long"
     )

@@ -113,6 +113,10 @@ class Leadership:
             epoch, unclean = _raise_epoch(db, holder)
             return cls(db, lock.pop_all(), advisory, epoch, unclean=unclean)
 
+    def now(self, conn: Connection) -> datetime:
+        """The database's time, never before that of a decision: what a deciding transaction would have as `now`."""
+        return max(self.db.now(conn), from_micros(self._latest))
+
     def hold(self) -> None:
         """See that the lock is still ours, and lock again where PostgreSQL closed the session that held it.
 

@@ -93,7 +93,7 @@ class SilenceRow:
 
 @dataclass(frozen=True, slots=True)
 class ResumeRow:
-    """A person's word that failures before it count no more; None: of any policy, of any model."""
+    """A person's word that failures before it count no more, where it names a policy and a model."""
 
     policy: str | None
     model: str | None
@@ -128,6 +128,8 @@ class Ledger:
         self._decisions: list[dict[str, Any]] = []
         self._decided: list[dict[str, Any]] = []
         self._look_again: set[str] = set()
+        self._active: dict[str, Remediation | None] = {}
+        self._signs: dict[tuple[str, str], tuple[Remediation, int, int, datetime]] = {}
         self._read_bars()
 
     def load(self, keys: Collection[ModelKey]) -> None:
@@ -195,15 +197,35 @@ class Ledger:
         self._events[seq] = event
 
     def event(self, seq: int) -> Event:
-        """An event by its number."""
+        """An event that something open rests on, by its number."""
+        found = self.find_event(seq)
+        assert found is not None
+        return found
+
+    def find_event(self, seq: int) -> Event | None:
+        """An event by its number; None: it is purged."""
         if seq not in self._events:
-            query = select(*EVENT_COLUMNS).where(schema.events.c.seq == seq)
-            self._events[seq] = event_of(self.turn.conn.execute(query).one())
+            row = self.turn.conn.execute(select(*EVENT_COLUMNS).where(schema.events.c.seq == seq)).one_or_none()
+            if row is None:
+                return None
+            self._events[seq] = event_of(row)
         return self._events[seq]
 
     def past(self, key: ModelKey) -> list[Past]:
         """The model's remediations that are kept, oldest first."""
         return self._past[key]
+
+    def remediation(self, remediation_id: str) -> Remediation | None:
+        """A remediation with its steps, as it was when this transaction first asked."""
+        if remediation_id not in self._active:
+            self._active[remediation_id] = remediations.read(self.turn.conn, remediation_id)
+        return self._active[remediation_id]
+
+    def sign(self, remediation: Remediation, state: str, event_seq: int, input_seq: int, at: datetime) -> None:
+        """Keep what an event says to a `quiet` verification: of each kind only the newest matters."""
+        before = self._signs.get((remediation.id, state))
+        if before is None or before[3] < at:
+            self._signs[remediation.id, state] = (remediation, event_seq, input_seq, at)
 
     def started(self, remediation: Remediation) -> None:
         """Have a new remediation counted."""
@@ -318,6 +340,10 @@ class Ledger:
                 self._decided,
             )
         self._flush_questions()
+        for (_, state), (remediation, event_seq, input_seq, at) in self._signs.items():
+            value = {"state": state, "event": event_seq}
+            remediations.observe(self.turn, remediation, input_seq, value, at=at, intent=None)
+        self._signs.clear()
         remediations.look_again(self.turn, sorted(self._look_again), self.turn.now)
         self._look_again.clear()
         self._moved.clear()

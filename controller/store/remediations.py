@@ -136,10 +136,10 @@ def _read(conn: Connection, query: Select[Any]) -> list[Remediation]:
     return [_remediation(conn, row) for row in conn.execute(query)]
 
 
-def due(conn: Connection, now: datetime, limit: int) -> list[Remediation]:
-    """Those not over that are to be looked at by now, the longest due first."""
+def due(conn: Connection, now: datetime, limit: int) -> list[str]:
+    """Ids of those not over that are to be looked at by now, the longest due first."""
     ready = (_T.c.ended_at.is_(None), _T.c.next_at <= now)
-    return _read(conn, select(_T).where(*ready).order_by(_T.c.next_at, _T.c.id).limit(limit))
+    return list(conn.execute(select(_T.c.id).where(*ready).order_by(_T.c.next_at, _T.c.id).limit(limit)).scalars())
 
 
 def next_due(conn: Connection) -> datetime | None:
@@ -149,11 +149,9 @@ def next_due(conn: Connection) -> datetime | None:
     return found
 
 
-def waiting_to_start(conn: Connection, namespace: str | None = None) -> list[str]:
+def waiting_to_start(conn: Connection) -> list[str]:
     """Ids of those held before a rung: asked again when a pause or silence is lifted."""
     query = select(_T.c.id).where(_T.c.ended_at.is_(None), _T.c.hold_reason.is_not(None)).order_by(_T.c.id)
-    if namespace is not None:
-        query = query.where(_T.c.namespace == namespace)
     return list(conn.execute(query).scalars())
 
 

@@ -110,13 +110,7 @@ def _last_end(policy: Policy, counted: list[Past]) -> datetime | None:
 
 def failures_since_closed(ledger: Ledger, policy: Policy, key: ModelKey, counted: list[Past]) -> list[datetime]:
     """When remediations ended that acted and did not help, since a person last closed the breaker."""
-    closed = [
-        resume.at
-        for resume in ledger.resumes
-        if (resume.policy is not None or resume.model is not None)
-        and resume.policy in (None, policy.key)
-        and resume.model in (None, "/".join(key))
-    ]
+    closed = [resume.at for resume in ledger.resumes if (resume.policy, resume.model) == (policy.key, "/".join(key))]
     since = max(closed, default=None)
     return [
         past.ended_at
@@ -229,13 +223,13 @@ def _met(ledger: Ledger, model: Model, need: Corroboration) -> str | None:
 def _asked(ledger: Ledger, model: Model, condition: Condition, need: Corroboration) -> bool | None:
     if need.when is None:
         return True
-    newest = ledger.event(condition.event_seq)
+    newest = ledger.find_event(condition.event_seq)
+    if newest is None:  # older than what is kept: nobody can say any more, as for an expression that fails
+        return None
     return _test(need.when, Bindings.of(newest, model, ledger.turn.now))[0]
 
 
-def holdings(
-    ledger: Ledger, policy: Policy, model: Model, measured: datetime | None = None
-) -> tuple[Holding, ...]:
+def holdings(ledger: Ledger, policy: Policy, model: Model, measured: datetime | None = None) -> tuple[Holding, ...]:
     """What makes `unless` hold: open or unknown, or `within` after the end; an expression that fails holds too.
 
     :param measured: of an open question, when its condition was last renewed. What held then still holds:

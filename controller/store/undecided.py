@@ -67,9 +67,10 @@ def renewals(conn: Connection, limit: int) -> list[Renewal]:
     return [Renewal(Stored(seq, Event(*values)), at) for seq, at, *values in conn.execute(query)]
 
 
-def renewal_used(turn: Turn, seq: int) -> None:
-    """The repeat has been used."""
-    turn.conn.execute(update(schema.events).where(_E.seq == seq).values(renewed_at=None))
+def renewal_used(turn: Turn, renewal: Renewal) -> None:
+    """The repeat has been used; one that came meanwhile has not."""
+    mine = (_E.seq == renewal.stored.seq, _E.renewed_at == renewal.at)
+    turn.conn.execute(update(schema.events).where(*mine).values(renewed_at=None))
 
 
 def one(conn: Connection, seq: int) -> Stored | None:

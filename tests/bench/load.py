@@ -39,7 +39,9 @@ def request(first: int, batch: int, prefix: str, moment: str) -> bytes:
 class Connection(asyncio.Protocol):
     """Posts what `pending` holds, one after the other."""
 
-    def __init__(self, pending: list[bytes], latencies: list[float], statuses: Counter[int], done: asyncio.Event) -> None:
+    def __init__(
+        self, pending: list[bytes], latencies: list[float], statuses: Counter[int], done: asyncio.Event
+    ) -> None:
         self.pending, self.latencies, self.statuses, self.done = pending, latencies, statuses, done
         self.buffer = b""
         self.sent = 0.0

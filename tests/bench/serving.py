@@ -46,7 +46,7 @@ class Server:
     def backlog(self) -> int:
         """Events not yet decided, as the server counts them."""
         with urllib.request.urlopen(f"http://{self.host}:{self.port}/metrics") as answer:
-            found = re.search(rb"^modelmend_backlog_events (\S+)", answer.read(), re.M)
+            found = re.search(rb"^modelmend_backlog_events (\S+)", answer.read(), re.MULTILINE)
         assert found
         return int(float(found[1]))
 

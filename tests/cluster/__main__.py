@@ -22,7 +22,7 @@ def main() -> int:
     commands.add_parser("down", help="take it down and leave nothing behind")
     commands.add_parser("env", help='print its environment: eval "$(python -m tests.cluster env)"')
     commands.add_parser("load", help="give it images").add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")
-    for name, told in (("stop", "end a program of the node"), ("start", "start it again")):
+    for name, told in (("stop", "end a program of the node, as a crash does"), ("start", "start it again")):
         commands.add_parser(name, help=told).add_argument("program", choices=sorted(node.COMMANDS), metavar="PROGRAM")
     asked = parser.parse_args()
     began = time.monotonic()

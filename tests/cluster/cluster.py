@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -57,10 +56,10 @@ class Cluster:
         """Give it the images of a docker archive."""
         WAYS[self.way].load(archive)
 
-    def stop(self, program: str, how: signal.Signals = signal.SIGTERM) -> None:
-        """End one of node.COMMANDS, such as `apiserver`."""
+    def stop(self, program: str) -> None:
+        """End one of node.COMMANDS, such as `apiserver`, as a crash does."""
         self._on_node()
-        node.stop(program, how)
+        node.stop(program)
 
     def start(self, program: str) -> None:
         """Start it again; it may not be ready yet."""

@@ -132,8 +132,15 @@ class Served:
         except OSError:
             return False
 
+    def content(self) -> None:
+        """Wait until readyz has no complaint."""
+        deadline = time.monotonic() + PATIENCE
+        while (answer := self.ask("GET", "/readyz")).status != 200:
+            assert time.monotonic() < deadline, f"readyz says {answer.body!r}, see {self.log}"
+            time.sleep(0.05)
+
     def kill(self) -> None:
-        """kill -9."""
+        """SIGKILL."""
         assert self.process is not None
         self.process.kill()
         self.process.wait(PATIENCE)

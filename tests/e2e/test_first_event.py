@@ -28,7 +28,7 @@ def test_the_example_is_accepted_once_and_explained(serve: Serve, database: str 
     told = served.run("explain", "drift-99201")
     assert told.returncode == 0, told.stderr
     assert "policy default/mend: not now: stale" in told.stdout
-    assert "delivered 2 times" in told.stdout or "2" in told.stdout
+    assert "delivered 2 times" in told.stdout
     as_json = served.run("explain", "drift-99201", "--output", "json")
     answer = json.loads(as_json.stdout)["answers"]
     assert [(a["policy"], a["outcome"], a["reason"], a["values"]["why"]) for a in answer] == [
@@ -39,7 +39,9 @@ def test_the_example_is_accepted_once_and_explained(serve: Serve, database: str 
 
 def test_an_act_is_explained_too(serve: Serve) -> None:
     """A fresh event leads to its action and to Succeeded; `explain` tells the story of event and remediation."""
-    served = serve(policy("{name: retrain, command: {argv: [/bin/sh, -c, 'echo $MODELMEND_MODEL >> ran']}, verify: none}"))
+    served = serve(
+        policy("{name: retrain, command: {argv: [/bin/sh, -c, 'echo $MODELMEND_MODEL >> ran']}, verify: none}")
+    )
     served.start()
 
     assert served.post(drift("fresh")).status == 202

@@ -36,14 +36,16 @@ def address(tmp_path):
 
 
 def test_the_readme_s_event_and_explain_say_what_the_readme_says(address):
-    """curl's answer and the output of explain are those that the README shows."""
-    posted = re.search(r"-d '(\{.*?\})'\nHTTP/1.1 202 Accepted\n\n(.*?)\n", README, re.S)
+    """Curl's answer and the output of explain are those that the README shows."""
+    posted = re.search(r"-d '(\{.*?\})'\nHTTP/1.1 202 Accepted\n\n(.*?)\n", README, re.DOTALL)
     assert posted
     headers = {"Content-Type": "application/cloudevents+json"}
     answer = requests.post(f"{address}/events", data=posted[1], headers=headers, timeout=10)
     assert (answer.status_code, answer.json()) == (202, json.loads(posted[2]))
 
-    shown = re.search(r"<!-- explain -->\n```console\n\$ \.venv/bin/modelmend (.*?)\n(.*)```\n<!-- /explain -->", README, re.S)
+    shown = re.search(
+        r"<!-- explain -->\n```console\n\$ \.venv/bin/modelmend (.*?)\n(.*)```\n<!-- /explain -->", README, re.DOTALL
+    )
     assert shown
     command = [sys.executable, "-m", "controller.cli", *shlex.split(shown[1])]
     for _ in range(100):

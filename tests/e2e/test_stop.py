@@ -1,5 +1,7 @@
 """SIGTERM, and a second process beside the first."""
 
+import json
+import socket
 import time
 
 import pytest
@@ -39,9 +41,6 @@ def test_sigterm_loses_no_request(serve: Serve, database: str | None) -> None:
 
 def test_a_request_in_flight_is_answered(serve: Serve) -> None:
     """A body of which only half had come at SIGTERM is stored and answered all the same."""
-    import json
-    import socket
-
     served = serve(PAGE)
     served.start()
     body = json.dumps(drift("slow")).encode()

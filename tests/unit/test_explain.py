@@ -129,7 +129,6 @@ STORY: list[tuple[Cause, str, str, int, dict[str, Any], str]] = [
     (Cause.HELD, "Pending", "Cancelled", 1, {"held": "paused", "id": "p-1", "scope": "all", "until": None, "why": "stop"},
      ("step 2 (recalibrate) was held until its time was up, so it was given up and people were told; paused: pause p-1 "
      "of everything holds until it is resumed (“stop”)")),
-    (Cause.RELEASED, "Pending", "Pending", 1, {}, "step 2 (recalibrate) is no longer held"),
     (Cause.ACTION_DONE, "Running", "Verifying", 0, {"message": "exit 0", "outputs": {}},
      "the action of step 1 (retrain) is done: exit 0; whether it helped is verified next"),
     (Cause.ACTION_FAILED, "Running", "Pending", 1, {"message": "exit 3"},

@@ -128,6 +128,17 @@ def test_command_reads_rare_samples_at_its_end() -> None:
     assert judge_command(spec, [Sample(at(190), "unchanged")], NOON, at(END)).verdict is Verdict.UNCHANGED
 
 
+def test_a_gap_between_samples_breaks_what_they_agree_on() -> None:
+    """Two samples with more than twice `every` and the command's timeout between them prove nothing of the time between."""
+    spec = replace(SAMPLED, hold=2 * MINUTE)
+    gap = 2 * spec.every + spec.timeout + MINUTE
+    apart = [Sample(at(20), "recovered"), Sample(at(20) + gap, "recovered")]
+    assert gap > spec.hold
+    assert judge_command(spec, apart, NOON, at(20) + gap).verdict is None
+    near = [Sample(at(20) + n * spec.every, "recovered") for n in range(int(spec.hold / spec.every) + 1)]
+    assert judge_command(spec, near, NOON, near[-1].at).verdict is Verdict.RECOVERED
+
+
 def test_command_sample_after_the_end() -> None:
     """A sample that came after `within` shows nothing: what was not proved in time is not recovered."""
     samples = every_minute("rrrrrr", 236)
@@ -148,13 +159,14 @@ def test_command_recovered_before_a_late_look() -> None:
         ((), 0, None, 40),
         ((), 39, None, 40),
         ((), 40, None, END),  # quiet, but nobody looked: no sign of life
-        (((20, "l"),), 39, None, 40),
-        (((20, "l"),), 40, Verdict.RECOVERED, None),
+        (((30, "l"),), 39, None, 40),
+        (((30, "l"),), 40, Verdict.RECOVERED, None),
+        (((25, "l"),), 40, None, END),  # silent in the later half of `quiet`: perhaps the detector died
         (((9, "l"),), 40, None, END),  # life before `settle` was over
-        (((9, "m"), (20, "l")), 40, Verdict.RECOVERED, None),  # met while it settled
-        (((10, "m"), (20, "l")), 40, Verdict.RECOVERED, None),
-        (((15, "m"), (20, "l")), 40, None, 45),
-        (((15, "m"), (20, "l")), 45, Verdict.RECOVERED, None),
+        (((9, "m"), (30, "l")), 40, Verdict.RECOVERED, None),  # met while it settled
+        (((10, "m"), (30, "l")), 40, Verdict.RECOVERED, None),
+        (((15, "m"), (31, "l")), 40, None, 45),
+        (((15, "m"), (31, "l")), 45, Verdict.RECOVERED, None),
         (((20, "l"), (25, "m")), 55, None, END),  # life only before it was met
         (((25, "l"), (25, "m")), 55, None, END),  # what meets the trigger is no sign of life after it
         (((25, "m"), (60, "l")), 60, Verdict.RECOVERED, None),
@@ -171,7 +183,7 @@ def test_quiet(
 
 def test_quiet_values() -> None:
     """A verdict by silence says since when it was quiet."""
-    found = judge_quiet(QUIET, seen((15, "m"), (20, "l")), NOON, at(45))
+    found = judge_quiet(QUIET, seen((15, "m"), (31, "l")), NOON, at(45))
     assert found.values == {"quiet_since": at(15), "quiet": 30 * MINUTE}
 
 
@@ -181,11 +193,11 @@ def test_quiet_values() -> None:
         ((), Verdict.UNKNOWN, {"met": 0, "sign_of_life": False}),
         (((5, "m"),), Verdict.UNKNOWN, {"met": 0, "sign_of_life": False}),
         (((15, "m"),), Verdict.UNCHANGED, {"met": 1, "sign_of_life": False}),
-        (((15, "m"), (230, "m"), (235, "l")), Verdict.UNCHANGED, {"met": 2, "sign_of_life": True}),
+        (((15, "m"), (230, "m"), (235, "l")), Verdict.UNCHANGED, {"met": 2, "sign_of_life": False}),
         (((END, "m"),), Verdict.UNCHANGED, {"met": 1, "sign_of_life": False}),  # `within` itself still counts
         (((241, "l"),), Verdict.UNKNOWN, {"met": 0, "sign_of_life": False}),  # life after the end
         (
-            ((15, "m"), (215, "m"), (216, "l")),
+            ((15, "m"), (215, "m"), (231, "l")),
             Verdict.UNCHANGED,
             {"met": 2, "sign_of_life": True},
         ),  # quiet at minute 245

@@ -14,7 +14,7 @@ README = (ROOT / "README.md").read_text()
 
 def part(name: str) -> str:
     """What stands between `<!-- name -->` and `<!-- /name -->`."""
-    found = re.search(rf"<!-- {name} -->\n(.*)<!-- /{name} -->", README, re.S)
+    found = re.search(rf"<!-- {name} -->\n(.*)<!-- /{name} -->", README, re.DOTALL)
     assert found, name
     return found[1]
 
@@ -34,7 +34,7 @@ def test_every_command_stands_in_the_table():
 
 def test_the_annotated_policy_is_good():
     """The README's policy and model are accepted as they stand."""
-    blocks = re.findall(r"```yaml\n(.*?)```", README, re.S)
+    blocks = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
     assert len(blocks) == 1
     documents, problems = parse_documents(blocks[0], "README.md")
     policies, problems = build_set(documents, Installation.of(EventTypes()), problems)
@@ -52,5 +52,5 @@ def test_every_link_leads_somewhere():
 
 def test_every_make_target_named_exists():
     """Every `make X` of the README is a target that `make help` shows."""
-    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.M))
+    targets = set(re.findall(r"^([a-z-]+):.*## ", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"\$ make ([a-z-]+)", README)) <= targets

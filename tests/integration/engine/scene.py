@@ -108,8 +108,9 @@ class Scene:
         self.pool = Deferred()
         rules = Rules(PolicySet(), self.fleet, SENDERS, self.receivers)
         self.engine = Engine(self.leadership, rules, metrics=Metrics(version="test"), workers=1)
-        self.engine._workers._pool.shutdown()
-        self.engine._workers._pool = self.pool  # type: ignore[assignment]
+        for name in ("_pool", "_samplers"):
+            getattr(self.engine._workers, name).shutdown()
+            setattr(self.engine._workers, name, self.pool)
         self.engine.adopt(self.in_force)
 
     def crash(self) -> None:

@@ -79,7 +79,9 @@ def test_false_is_no_evidence(stage: Staged):
 
 def test_acting_resets_the_evidence_of_all(stage_on_both: Staged):
     """What counted before the end of a remediation that acted counts no more, for any policy."""
-    scene = stage_on_both(counting(at_least=2, name="b"), policy(f"triggers: [{{type: {DEGRADED}}}]\ndataQuality: ignore", name="a"))
+    scene = stage_on_both(
+        counting(at_least=2, name="b"), policy(f"triggers: [{{type: {DEGRADED}}}]\ndataQuality: ignore", name="a")
+    )
     first = scene.send()
     assert scene.story(first) == ["accumulating"]
     scene.advance("1m")
@@ -166,7 +168,10 @@ def test_repeat_renews_what_is_not_over(stage: Staged):
     scene.settle()
     scene.advance("4h")
     (condition,) = scene.conditions()
-    assert (condition.last_seen, condition.expires) == (scene.clock() - timedelta(hours=4), scene.clock() + timedelta(hours=1))
+    assert (condition.last_seen, condition.expires) == (
+        scene.clock() - timedelta(hours=4),
+        scene.clock() + timedelta(hours=1),
+    )
     scene.send(CALM, source=LEVEL)
     scene.post(event)
     scene.settle()

@@ -79,7 +79,7 @@ def test_replay_that_raises_again(stage: Staged, faulty: pytest.MonkeyPatch, mon
     scene.send(id="bad")
     monkeypatch.setattr(acting, "use", loop.use)
     (row,) = scene.rows(schema.quarantine)
-    assert scene.act("replay", "event", row.digest) == {"ok": False, "error": "internal error"}
+    assert scene.act("replay", "event", row.digest) == {"ok": False, "gaveUp": True, "error": "internal error"}
     assert scene.story(scene.send()) == ["remediate"]
 
 

@@ -356,6 +356,16 @@ def test_checked_ends_the_conditions_of_its_source(stage: Staged):
     assert [row.ended is not None for row in sorted(scene.conditions(), key=lambda row: row.source)] == [True, False]
 
 
+def test_moments_of_one_source(stage_on_both: Staged):
+    """A source may say many things that open no condition: each is used, and none stands for another."""
+    scene = stage_on_both(policy(f"triggers: [{{type: {DRIFT}, require: [{{type: {LABELS}, within: 1h}}]}}]"))
+    for kind in (CHECKED, CALM, RECOVERED, RESTORED, LABELS, CHECKED):
+        assert scene.story(scene.send(kind)) == ["no_policy_matched"]
+    assert scene.story(scene.send()) == ["remediate"]
+    scene.advance("1d1h")
+    assert scene.story(scene.send()) == ["uncorroborated"]
+
+
 def test_data_quality_may_be_ignored(stage: Staged):
     """`dataQuality: ignore` turns the built-in `unless` off."""
     scene = stage(policy("dataQuality: ignore"))
@@ -417,9 +427,7 @@ def test_cooldown_lifts_and_the_condition_is_open(stage_on_both: Staged):
 def test_cooldown_is_the_models(stage: Staged):
     """Cooldown counts the changing remediations of all policies, `scope: policy` its own only."""
     other = f"triggers: [{{type: {DEGRADED}}}]"
-    scene = stage(
-        policy(), policy(other, name="other"), policy(other + "\nlimits: {scope: policy}", name="own")
-    )
+    scene = stage(policy(), policy(other, name="other"), policy(other + "\nlimits: {scope: policy}", name="own"))
     scene.send()
     event = scene.send(DEGRADED)
     assert scene.story(event, "other") == ["cooldown"]
@@ -458,7 +466,9 @@ def test_budget_is_given_back(stage: Staged):
 
 def test_breaker(stage_on_both: Staged):
     """After so many that did not help it stops, until a person closes the breaker; then one more is tried."""
-    scene = stage_on_both(policy("limits: {cooldown: 1h, budget: {max: 9, within: 7d}, breaker: {failures: 2, within: 14d}}"))
+    scene = stage_on_both(
+        policy("limits: {cooldown: 1h, budget: {max: 9, within: 7d}, breaker: {failures: 2, within: 14d}}")
+    )
     scene.world.outcome = "failed"
     scene.send()
     scene.advance("1d")

@@ -123,9 +123,9 @@ def test_quiet_is_about_its_trigger(stage: Staged):
     """An event of the type that does not meet the trigger is a sign of life, and nothing more."""
     scene = stage(policy(QUIET + f"\ntriggers: [{{type: {DRIFT}, when: 'data.driftScore > 0.3'}}]"))
     scene.send()
-    scene.advance("20m")
+    scene.advance("30m")
     scene.send(driftScore=0.1)
-    scene.advance("20m")
+    scene.advance("10m")
     assert scene.remediation().verdict == "recovered"
 
 
@@ -235,8 +235,23 @@ def test_idempotent_command_runs_again(stage: Staged):
     scene.crash()
     scene.world.busy = False
     scene.settle()
+    scene.advance("5s")
     assert scene.trail()[-3:] == ["Pending run_again", "Running started", "Succeeded unverified"]
     assert scene.world.acted == [f"{scene.remediation().id}-0-2"]
+
+
+def test_an_idempotent_command_is_not_run_for_ever(stage: Staged):
+    """A command that is cut off each time it runs is given up after three attempts, and people are told."""
+    scene = stage(policy("steps: [{name: a, command: {argv: [a], idempotent: true}, verify: none}]"))
+    scene.world.busy = True
+    scene.send()
+    for pause in ("5s", "10s", "0s"):
+        _begin(scene)
+        scene.crash()
+        scene.settle()
+        scene.advance(pause)
+    assert scene.trail()[-1] == "Escalated action_unknown"
+    assert [line for line in scene.trail() if "run_again" in line] == ["Pending run_again"] * 2
 
 
 def test_crash_before_an_action_began(stage_on_both: Staged):

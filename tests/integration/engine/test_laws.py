@@ -28,7 +28,7 @@ from tests.integration.engine.laws import Record, check
 from tests.integration.engine.scene import SENDERS, Scene
 from tests.integration.engine.world import World
 
-EXAMPLES = 40
+EXAMPLES = 20
 _SITUATION = TypeAdapter(Situation)
 
 
@@ -117,5 +117,3 @@ def test_laws(sqlite_template: Path, steps: list[tuple[str, dict[str, Any]]]):
         check(Record(scene))
         answered_alike(scene)
         replayed(scene)
-
-

@@ -40,7 +40,9 @@ def test_pause_lifted_by_hand(stage_on_both: Staged):
 
 def test_pause_holds_its_scope_only(stage: Staged):
     """A pause of a namespace, a policy or a model holds what it names."""
-    scene = stage(policy(name="a"), policy(name="b"), policy(namespace="web", name="c"), model("other"), model("salary", "web"))
+    scene = stage(
+        policy(name="a"), policy(name="b"), policy(namespace="web", name="c"), model("other"), model("salary", "web")
+    )
     scene.act("pause", "policy", "ml/a")
     event = scene.send()
     assert (scene.story(event, "a"), scene.story(event, "b")) == (["paused"], ["remediate"])
@@ -287,7 +289,9 @@ def test_remediation_runs_on_the_text_it_was_decided_by(stage: Staged):
 def test_parameters_are_kept(stage: Staged):
     """Every parameter is evaluated when it is decided, and the action gets exactly that."""
     scene = stage(
-        policy(f"triggers: [{{type: {DRIFT}}}]\nsteps: [{{name: a, command: {{argv: [x, {{expr: data.feature}}]}}, verify: none}}]")
+        policy(
+            f"triggers: [{{type: {DRIFT}}}]\nsteps: [{{name: a, command: {{argv: [x, {{expr: data.feature}}]}}, verify: none}}]"
+        )
     )
     event = scene.send(feature="salary")
     (row,) = scene.decisions(event)
