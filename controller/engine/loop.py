@@ -211,11 +211,11 @@ class Engine:
             loaded = time.perf_counter()
             for stored in batch:
                 answers += use(ledger, self.rules, stored)
-            ledger.flush()
             deciding = time.perf_counter() - loaded
+            ledger.flush()
         took = time.perf_counter() - began
         self._metrics.decide_seconds.observe(took / len(batch))
-        # A store that is slow to begin and to commit is not made faster by smaller batches, only slower.
+        # A store that is slow to answer is not made faster by smaller batches, only slower.
         around = took - deciding
         fitting = int(len(batch) * max(BATCH_SECONDS - around, around) / deciding)
         self._batch = min(max(fitting, SMALLEST_BATCH), 2 * self._batch, BATCH)

@@ -8,7 +8,8 @@ import sys
 import time
 from pathlib import Path
 
-from tests.cluster import cluster, node
+from tests.cluster import cluster
+from tests.cluster.components import COMMANDS
 from tests.cluster.host import ClusterError, say
 
 
@@ -23,7 +24,7 @@ def main() -> int:
     commands.add_parser("env", help='print its environment: eval "$(python -m tests.cluster env)"')
     commands.add_parser("load", help="give it images").add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")
     for name, told in (("stop", "end a program of the node, as a crash does"), ("start", "start it again")):
-        commands.add_parser(name, help=told).add_argument("program", choices=sorted(node.COMMANDS), metavar="PROGRAM")
+        commands.add_parser(name, help=told).add_argument("program", choices=sorted(COMMANDS), metavar="PROGRAM")
     asked = parser.parse_args()
     began = time.monotonic()
     try:

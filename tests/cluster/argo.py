@@ -29,9 +29,9 @@ class Kubectl:
         return True
 
 
-def apply_crds(kubectl: Kubectl, folder: Path) -> None:
-    """Install Argo's definitions; with their schemas only the server can apply them."""
-    kubectl("apply", "--server-side", "--filename", folder)
+def prepare(kubectl: Kubectl, crds: Path) -> None:
+    """Make what Argo's controllers expect. Its definitions hold whole schemas: too large but for server-side apply."""
+    kubectl("apply", "--server-side", "--filename", crds)
     for namespace in ("argo", "argo-rollouts"):
         kubectl("create", "namespace", namespace)
     kubectl("create", "configmap", "workflow-controller-configmap", "--namespace=argo")

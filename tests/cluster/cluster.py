@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from tests.cluster import given, host, kind, node
+from tests.cluster.components import HOST_ADDRESS
 from tests.cluster.host import CACHE, ClusterError, say
 
 RECORD = CACHE / "cluster.json"
@@ -50,14 +51,14 @@ class Cluster:
     @property
     def host(self) -> str | None:
         """The address by which pods reach a server of the tests on this machine; None where that is not known."""
-        return node.HOST_ADDRESS if self.way == "node" else None
+        return HOST_ADDRESS if self.way == "node" else None
 
     def load(self, archive: Path) -> None:
         """Give it the images of a docker archive."""
         WAYS[self.way].load(archive)
 
     def stop(self, program: str) -> None:
-        """End one of node.COMMANDS, such as `apiserver`, as a crash does."""
+        """End one of components.COMMANDS, such as `apiserver`, as a crash does."""
         self._on_node()
         node.stop(program)
 

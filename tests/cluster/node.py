@@ -61,26 +61,28 @@ def up() -> Path:
     if alive():
         raise ClusterError(f"a node is up already ({STATE}): use it, or take it down with `make cluster-down`")
     down()
+    check_addresses()
     host.install_packages()
     built = programs.build()
     archives = images.build(built)
     host.kubectl()
-    check_addresses()
     try:
         say("starting the node")
         hold(built)
         start_all(built, archives)
     except BaseException as error:
-        last_words = logs() if isinstance(error, ClusterError) else ""
+        said = logs()
         down()
-        if last_words:
-            raise ClusterError(f"{error}\n{last_words}") from error
+        if isinstance(error, ClusterError):
+            raise ClusterError(f"{error}\n{said}") from error
         raise
     return KUBECONFIG
 
 
 def down() -> None:
     """Take the node down, or what is left of one, and remove every trace but the cache of builds."""
+    if not STATE.exists():
+        return  # the cable and the cgroups of a node of another cache folder are not ours
     if (pid := alive()) is not None:
         os.kill(pid, signal.SIGKILL)
         until(lambda: alive() is None, 30, "the end of the node's processes")
@@ -88,8 +90,7 @@ def down() -> None:
         with suppress(ClusterError):  # it goes by itself when the kernel has cleared the namespace
             run("ip", "link", "delete", CABLE)
     until(cgroups_removed, 30, f"the removal of the cgroups /sys/fs/cgroup/*/{CGROUP}")
-    if STATE.exists():
-        shutil.rmtree(STATE)
+    shutil.rmtree(STATE)
 
 
 def load(archive: Path) -> None:
@@ -145,6 +146,8 @@ def inside(*command: str | Path, **how: object) -> str:
 
 def check_addresses() -> None:
     """Refuse where this machine reaches other things by the node's addresses, such as a second cluster."""
+    if Path("/sys/class/net", CABLE).exists():
+        raise ClusterError(f"a node of another cache folder is up here (there is a {CABLE}): take it down there")
     wanted = [ipaddress.ip_network(text) for text in ("10.244.0.0/16", SERVICES)]
     for route in json.loads(run("ip", "-json", "-4", "route", "show", "table", "main")):
         if route["dst"] == "default":
@@ -196,7 +199,7 @@ def start_all(built: Path, archives: Path) -> None:
     until(kubectl.answers, 120, "an answer of the API server")
     for program in ("controller-manager", "scheduler", "kubelet", "kube-proxy"):
         start(program)
-    argo.apply_crds(kubectl, built / "crds")
+    argo.prepare(kubectl, built / "crds")
     for program in ("workflow-controller", "rollouts-controller"):
         start(program)
     volumes.make(kubectl, STATE / "lib")
@@ -235,9 +238,10 @@ def cgroups_removed() -> bool:
 
 
 def logs() -> str:
-    """The last lines of every program that has ended, for the message of a start that failed."""
-    ended = [program for program in COMMANDS if (STATE / "pid" / program).exists() and not running(program)]
-    last = {
-        program: (STATE / "log" / f"{program}.log").read_text(errors="replace").splitlines()[-8:] for program in ended
-    }
-    return "\n".join(f"{program}: {line[:300]}" for program, lines in last.items() for line in lines)
+    """The last lines of every program, for the message of a start that failed."""
+    said = []
+    for program in COMMANDS:
+        with suppress(FileNotFoundError):
+            lines = (STATE / "log" / f"{program}.log").read_text(errors="replace").splitlines()
+            said += [f"{program}{'' if running(program) else ' (ended)'}: {line[:250]}" for line in lines[-5:]]
+    return "\n".join(said)

@@ -10,6 +10,7 @@ import pytest
 
 from tests.cluster import cluster, given, host, kind, node, programs
 from tests.cluster.__main__ import main
+from tests.cluster.components import COMMANDS
 from tests.cluster.host import ClusterError
 
 
@@ -21,7 +22,9 @@ def _nothing_there(monkeypatch, tmp_path):
     monkeypatch.setattr(host, "CACHE", tmp_path)
     monkeypatch.setattr(programs, "CACHE", tmp_path)
     monkeypatch.setattr(cluster, "RECORD", tmp_path / "cluster.json")
+    monkeypatch.setattr(node, "STATE", tmp_path / "node")
     monkeypatch.setattr(node, "HOLDER", tmp_path / "holder")
+    monkeypatch.setattr(node, "CABLE", "modelmend-none")
 
 
 def refusal(of, *arguments):
@@ -89,6 +92,14 @@ def test_addresses_that_are_routed_elsewhere_are_refused(monkeypatch):
     )
 
 
+def test_a_node_of_another_cache_folder_is_left_alone(monkeypatch):
+    """Its cable is refused by `up`, and `down` without a folder of its own touches nothing."""
+    monkeypatch.setattr(node, "CABLE", "lo")
+    assert refusal(node.check_addresses).startswith("a node of another cache folder is up here (there is a lo)")
+    monkeypatch.setattr(node, "run", lambda *_: pytest.fail("down ran something"))
+    node.down()
+
+
 def test_an_unknown_way_is_refused(monkeypatch):
     """The known ones are listed."""
     monkeypatch.setenv("CLUSTER", "minikube")
@@ -141,5 +152,5 @@ def test_commands_end_with_a_message_where_no_cluster_is_up(monkeypatch, capsys)
 
 def test_every_program_of_the_node_is_built_or_installed():
     """The node starts nothing that nobody brings."""
-    started = {command[0] for command in node.COMMANDS.values()}
+    started = {command[0] for command in COMMANDS.values()}
     assert started - programs.PACKAGES.keys() == {"/usr/bin/containerd"}
