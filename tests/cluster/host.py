@@ -17,7 +17,7 @@ from typing import IO
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelmend-cluster"
 
-COMMANDS = {
+NEEDS = {
     "containerd": "containerd",
     "ctr": "containerd",
     "runc": "runc",
@@ -27,9 +27,10 @@ COMMANDS = {
     "nsenter": "util-linux",
     "openssl": "openssl",
     "debootstrap": "debootstrap",
+    "/usr/share/keyrings/debian-archive-keyring.gpg": "debian-archive-keyring",
     "buildah": "buildah",  # not for the node: the project's own image is built with it
 }
-"""What the node needs, and the Debian package that brings it."""
+"""What the node needs, a program or a file, and the Debian package that brings it."""
 
 
 class ClusterError(Exception):
@@ -130,9 +131,11 @@ def check() -> None:
 
 
 def install_packages() -> None:
-    """Install the Debian packages whose programs are missing."""
+    """Install the Debian packages that are missing."""
     path = environment()["PATH"]
-    missing = sorted({package for command, package in COMMANDS.items() if not shutil.which(command, path=path)})
+    missing = sorted(
+        {package for need, package in NEEDS.items() if not (shutil.which(need, path=path) or Path("/", need).is_file())}
+    )
     if not missing:
         return
     if not shutil.which("apt-get", path=path):

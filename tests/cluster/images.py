@@ -39,7 +39,15 @@ def build(built: Path) -> Path:
             archive(reference, work / f"{program}.layer", {"Entrypoint": [path]}, result / f"{program}.tar")
         say("building the Debian image")
         root = work / "root"
-        run("debootstrap", "--variant=minbase", "--include=python3,ca-certificates", "bookworm", root, timeout=1800)
+        run(
+            "debootstrap",
+            "--force-check-gpg",
+            "--variant=minbase",
+            "--include=python3,ca-certificates",
+            "bookworm",
+            root,
+            timeout=1800,
+        )
         with tarfile.open(work / "python.layer", "w") as layer:
             for folder_of_root in sorted(root.iterdir()):
                 layer.add(folder_of_root, folder_of_root.name, filter=wanted)

@@ -1,0 +1,75 @@
+"""decide() itself."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from controller.decision.answer import Decision, Outcome, Reason
+from controller.decision.guards import AFTER_TRIGGERS, BEFORE_TRIGGERS, Question, about, first_true, guard_inhibited
+from controller.decision.situation import Situation
+from controller.events.event import Event
+from controller.policy import (
+    Bindings,
+    CommandAction,
+    ExpressionError,
+    Model,
+    PageAction,
+    Policy,
+    Step,
+    render,
+    render_verification,
+)
+
+
+def decide(event: Event, model: Model, policy: Policy, situation: Situation, now: datetime) -> Decision:
+    """Answer one event for one policy that it matches; always answers, never raises for bad data.
+
+    :param model: the model's document, or a bare `Model` of that name where it has none.
+    :param now: the time of the decision; limits go by it, windows by the event's `time`.
+    """
+    question = Question(event, model, policy, situation, now)
+    for guard in BEFORE_TRIGGERS:
+        if refusal := guard(question):
+            return refusal
+    trigger, refusal = first_true(question)
+    if refusal:
+        return refusal
+    for guard in AFTER_TRIGGERS:
+        if refusal := guard(question):
+            return about(refusal, trigger)
+    try:
+        bindings = Bindings.of(event, model, now)
+        parameters = tuple(_rendered(step, bindings) for step in policy.steps)
+    except ExpressionError as error:
+        return Decision(Outcome.SUPPRESS, Reason.CONDITION_ERROR, trigger, {"error": f"steps: {error}"})
+    if policy.mode == "audit":
+        return Decision(Outcome.SUPPRESS, Reason.AUDIT, trigger, {"mode": "audit"}, parameters)
+    return Decision(Outcome.REMEDIATE, None, trigger, _winning_values(question, trigger), parameters)
+
+
+def _rendered(step: Step, bindings: Bindings) -> dict[str, Any]:
+    """A step with every expression evaluated: `kind`, `action`, and one entry of `verify` per verification."""
+    kind = "page" if isinstance(step.action, PageAction) else _changing_kind(step)
+    verify = [render_verification(verification, bindings) for verification in step.verify]
+    return {"name": step.name, "kind": kind, "action": render(step.action, bindings), "verify": verify}
+
+
+def _changing_kind(step: Step) -> str:
+    return "command" if isinstance(step.action, CommandAction) else "request"
+
+
+def admissible(event: Event, model: Model, policy: Policy, situation: Situation, now: datetime) -> bool:
+    """Whether the event may be kept as evidence: known, not stale, enough samples, `unless` not holding."""
+    question = Question(event, model, policy, situation, now)
+    return not any(guard(question) for guard in (*BEFORE_TRIGGERS, guard_inhibited))
+
+
+def _winning_values(q: Question, trigger: str | None) -> dict[str, Any]:
+    facts = next(facts for facts in q.situation.triggers if facts.name == trigger)
+    values: dict[str, Any] = {"corroborated_by": [met for met in facts.required if met]}
+    if facts.seen:
+        values["seen"] = facts.seen
+    if facts.since:
+        values["since"] = facts.since
+    return values

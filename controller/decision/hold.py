@@ -1,0 +1,40 @@
+"""Whether the next rung of a remediation may start: asked again, live, before each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from controller.decision.answer import Reason
+from controller.decision.guards import barred, inhibited
+from controller.decision.situation import HoldFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why a rung may not start now; `final` ends the remediation, else it is held."""
+
+    reason: Reason
+    values: dict[str, Any]
+    final: bool
+
+
+def hold(changing: bool, facts: HoldFacts) -> Refusal | None:  # noqa: FBT001 - `rung.changing` says itself
+    """Whether the next rung may start: pause and silence hold any, `unless` a changing one.
+
+    A changing rung whose conditions are over, and any first rung whose event has become too
+    old, is not held but given up.
+    """
+    if changing and facts.over is not None:
+        return Refusal(Reason.STALE, {"why": "over", "ended": facts.over}, final=True)
+    if facts.too_old:
+        return Refusal(Reason.STALE, {"why": "too_old"}, final=True)
+    held_by = (
+        inhibited(facts.unless) if changing else None,
+        barred(Reason.PAUSED, facts.pauses),
+        barred(Reason.SILENCED, facts.silences),
+    )
+    for refusal in held_by:
+        if refusal is not None and refusal.reason is not None:
+            return Refusal(refusal.reason, refusal.values, final=False)
+    return None
