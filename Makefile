@@ -8,10 +8,10 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PYTEST ?= $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format test unit bench lock clean distclean
+.PHONY: help setup demo check format test unit cluster-up cluster-down cluster-test bench lock clean distclean
 
 help: ## show the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-10s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## install everything into .venv, from the lock files (again only when they change)
 
@@ -38,19 +38,28 @@ format: setup ## put the code into the one format, apply safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: setup ## all tests, the fast ones first
+test: setup ## all tests that need no cluster, the fast ones first
 	$(PYTEST) tests/unit
-	$(PYTEST) tests --ignore=tests/unit --ignore=tests/bench
+	$(PYTEST) tests -m "not cluster" --ignore=tests/unit --ignore=tests/bench
 
 unit: setup ## the unit tests alone
 	$(PYTEST) tests/unit
+
+cluster-up: setup ## get a Kubernetes for the tests: by KUBECONFIG, CLUSTER=kind, else a node on this machine
+	@$(BIN)/python -m tests.cluster up
+
+cluster-down: setup ## take it down, and leave nothing behind
+	@$(BIN)/python -m tests.cluster down
+
+cluster-test: setup ## the tests that need an API server
+	$(PYTEST) -m cluster tests
 
 bench: setup ## measure intake, deciding, memory and start on this machine
 	@$(BIN)/python -m tests.bench
 
 lock: setup ## renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	  --no-header --no-annotate --extra dev --extra demo --extra postgres \
+	  --no-header --no-annotate --extra dev --extra demo --extra postgres --extra kubernetes \
 	  pyproject.toml requirements/build.in --output-file requirements/development.lock
 	@echo "renewed; 'make setup' installs what changed"
 

@@ -40,6 +40,8 @@ from controller.web import Parts, create_app
 
 ACT_SECONDS = 10.0
 """How long a person's act may wait for the engine before the answer is 503."""
+SILENT_SECONDS = 25.0
+"""A store that neither answers nor fails for so long is away: frozen, or behind a dead network."""
 WEB_THREADS = 8
 DRAIN_SECONDS = 10
 _UNSAID = Sender()
@@ -68,6 +70,7 @@ class App:
             workers=settings.workers,
             on_decided=self.intake.decided,
             on_saved=self.outbox.wake,
+            crowded=self.intake.crowded,
         )
         self._chores = Chores(self.leadership, settings, self.metrics)
         self._socket: socket.socket | None = None
@@ -181,6 +184,8 @@ class App:
             return str(self.engine.failure)
         if not self.engine.alive:
             return "the engine is not running"
+        if not self.engine.trouble and self._chores.silence > SILENT_SECONDS:
+            return f"the store has not answered for {self._chores.silence:.0f} s"
         return self.engine.trouble
 
     def submit_act(self, kind: str, scope: str, ref: str, body: dict[str, Any], who: str, why: str) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 
 from controller.errors import ModelmendError
 from controller.metrics import Metrics
@@ -27,11 +28,17 @@ class Chores:
         self._keep = retention.Retention(settings.retention.events, settings.retention.decisions)
         self._metrics = metrics
         self._stop = threading.Event()
+        self._answered = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="chores", daemon=True)
 
     def start(self) -> None:
         """Begin; the first purge comes with the start."""
         self._thread.start()
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the store last answered; at most FIGURES_EVERY and a query where all is well."""
+        return time.monotonic() - self._answered
 
     def stop(self) -> None:
         """End after the transaction at hand."""
@@ -58,13 +65,18 @@ class Chores:
     def _purge(self) -> None:
         with self._leadership.db.read() as conn:
             now = self._leadership.db.now(conn)
-        gone = retention.purge(self._leadership, now, self._keep, stopping=self._stop.is_set)
+        gone = retention.purge(self._leadership, now, self._keep, stopping=self._going_on)
         if any(gone.values()):
             log.info("purged: %s", ", ".join(f"{count} {table}" for table, count in sorted(gone.items()) if count))
+
+    def _going_on(self) -> bool:
+        self._answered = time.monotonic()
+        return self._stop.is_set()
 
     def _read_figures(self) -> None:
         with self._leadership.db.read() as conn:
             figures = standing.status(conn, self._leadership.db.now(conn))
+        self._answered = time.monotonic()
         self._metrics.set_active(figures["activeRemediations"])
         self._metrics.conditions_open.set(figures["openConditions"])
         self._metrics.questions_open.set(figures["openQuestions"])

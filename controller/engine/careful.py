@@ -30,7 +30,7 @@ from controller.store.ledger import Ledger
 from controller.store.undecided import Stored, in_hand, one, take_in_hand
 
 PROBE_SECONDS = 20.0
-"""A child that has not decided by then counts as dead."""
+"""A child that has not begun and decided by then, with a second more for each event, counts as dead."""
 
 
 def take(leadership: Leadership, *seqs: int) -> None:
@@ -81,11 +81,11 @@ def _probe(url: str, *seqs: int) -> tuple[int, str] | None:
             input=url.encode(),
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            timeout=PROBE_SECONDS,
+            timeout=PROBE_SECONDS + len(seqs),
             check=False,
         )
     except subprocess.TimeoutExpired as error:
-        said, how = error.stdout or b"", f"no answer within {PROBE_SECONDS:.0f} s"
+        said, how = error.stdout or b"", "no answer in time"
     else:
         said, how = done.stdout, f"signal {-done.returncode}"
         if done.returncode >= 0:

@@ -45,6 +45,13 @@ BATCH = 256
 BATCH_SECONDS = 0.02
 """Seconds that one batch should take, since intake waits for it: the next one is made smaller, or larger, by it."""
 SMALLEST_BATCH = 16
+YIELD = 4.0
+"""While senders wait for their 202, the engine rests this many times as long as its last batch took.
+
+Both write to one database, one at a time, and decisions can wait: without this each commit of
+intake stands in line behind a batch, and intake is no faster than deciding.
+"""
+LONGEST_REST = 0.1
 DUE = 64
 """Questions, remediations or repeats taken in one round."""
 IDLE = 1.0
@@ -65,18 +72,21 @@ class Engine:
         workers: int = 8,
         on_decided: Callable[[int], None] = lambda _: None,
         on_saved: Callable[[], None] = lambda: None,
+        crowded: Callable[[], bool] = lambda: False,
     ) -> None:
         self.leadership = leadership
         self.rules = rules
         self._metrics = metrics
         self._on_decided = on_decided
         self._on_saved = on_saved
+        self._crowded = crowded
         self._proposed: deque[tuple[PolicySet, tuple[str, ...]]] = deque()
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._workers = Workers(workers, self._note_process, self.wake)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._batch = SMALLEST_BATCH
+        self._took = 0.0  # seconds of the last batch
         self._careful_to = 0
         self._recovered = False
         self._world_behind = True
@@ -199,6 +209,8 @@ class Engine:
                 self._use_one(stored)
             return True
         self._decided(len(batch), answers)
+        if self._crowded():
+            self._stopped.wait(min(YIELD * self._took, LONGEST_REST))
         return True
 
     def _use(self, batch: Sequence[Stored]) -> list[tuple[str, Decision]]:
@@ -214,6 +226,7 @@ class Engine:
             deciding = time.perf_counter() - loaded
             ledger.flush()
         took = time.perf_counter() - began
+        self._took = took
         self._metrics.decide_seconds.observe(took / len(batch))
         # A store that is slow to answer is not made faster by smaller batches, only slower.
         around = took - deciding

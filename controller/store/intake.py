@@ -123,6 +123,10 @@ class Intake:
                 self._work.set()
         return submission.future
 
+    def crowded(self) -> bool:
+        """Whether requests wait to be stored at this moment."""
+        return bool(self._pending)
+
     def backlog(self) -> int:
         """Events stored and not yet decided, as far as this process has counted."""
         return max(0, self._undecided)
