@@ -109,7 +109,7 @@ def judge_quiet(spec: QuietVerification, samples: Sequence[Sample], since: datet
     if alive and ripe <= min(now, deadline):
         return Judgement(Verdict.RECOVERED, {"quiet_since": quiet_since, "quiet": spec.quiet})
     if now >= deadline:
-        return Judgement(Verdict.UNCHANGED if met else Verdict.UNKNOWN, {"met": len(met), "sign_of_life": alive})
+        return Judgement(Verdict.UNCHANGED if met else Verdict.UNKNOWN, {"met": bool(met), "sign_of_life": alive})
     return Judgement(None, {}, min(ripe if ripe > now else deadline, deadline))
 
 

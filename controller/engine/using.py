@@ -161,7 +161,8 @@ def _observe_quiet(ledger: Ledger, used: Used, input_seq: int, at: datetime) -> 
         remediation = ledger.remediation(past.id)
         if remediation is None or remediation.phase is not Phase.VERIFYING:
             continue
-        if not isinstance(remediation.rung.verify[remediation.verify_index], QuietVerification):
+        spec = remediation.rung.verify[remediation.verify_index]
+        if not isinstance(spec, QuietVerification) or at > remediation.phase_since + spec.within:
             continue
         for state in _signs(ledger, used, remediation):
             ledger.sign(remediation, state, used.seq, input_seq, at)

@@ -138,7 +138,7 @@ def _evidence(values: Row) -> str:
     if values.get("sign_of_life") is False:
         facts.append("its source gave no sign of life")
     if values.get("met"):
-        facts.append(f"{values['met']} events met the trigger meanwhile")
+        facts.append("the trigger was met again meanwhile")
     facts += [f"{label} {listed(values[key])}" for key, label in _CONDITIONS if values.get(key)]
     if values.get("message"):
         facts.append(str(values["message"]).strip())

@@ -226,6 +226,14 @@ class Served:
         """The ids of all events in the store, one for each row."""
         return [id_ for (id_,) in self.rows("SELECT id FROM events")]
 
+    def all_mended(self) -> None:
+        """Wait until no remediation runs, and none waits for a fleet slot: models without a document share one."""
+        busy = (
+            "SELECT (SELECT count(*) FROM questions WHERE reason IN ('fleet_limit', 'in_progress')) "
+            "+ (SELECT count(*) FROM remediations WHERE ended_at IS NULL)"
+        )
+        until(lambda: self.rows(busy) == [(0,)], f"the remediations to end, see {self.log}")
+
     def all_decided(self) -> None:
         """Wait until the backlog is 0."""
         query = "SELECT count(*) FROM events WHERE decided_at IS NULL"

@@ -42,7 +42,7 @@ def test_kill_9_in_a_storm_loses_nothing(serve: Serve, database: str | None) -> 
         first_answers = served.rows("SELECT count(*), count(DISTINCT event_seq) FROM decisions WHERE attempt = 1")
         assert first_answers == [(EVENTS, EVENTS)]
         assert served.rows("SELECT count(*) FROM quarantine") == [(0,)]
-        until(lambda: not served.items("remediations", active="true"), "the remediations to end")
+        served.all_mended()
         started = [(row["model"], row["phase"]) for row in served.items("remediations")]
         assert sorted(started) == sorted((f"m-{number}", "Succeeded") for number in range(40))
         # A request cut off by a crash goes out again, under the key that it had.

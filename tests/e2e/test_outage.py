@@ -66,7 +66,7 @@ def test_postgresql_away_for_seconds(serve: Serve, own_postgresql) -> None:
         served.content()
         stored = served.stored()
         assert sorted(stored) == sorted({*storm.acknowledged, "before", "after"})
-        until(lambda: not served.items("remediations", active="true"), "the remediations to end")
+        served.all_mended()
         phases = served.rows("SELECT phase, count(*) FROM remediations GROUP BY phase")
         assert phases == [("Succeeded", 22)]
         assert len({arrived.headers["idempotency-key"] for arrived in hook.arrived}) == 22

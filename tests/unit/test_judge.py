@@ -190,16 +190,16 @@ def test_quiet_values() -> None:
 @pytest.mark.parametrize(
     ("events", "verdict", "values"),
     [
-        ((), Verdict.UNKNOWN, {"met": 0, "sign_of_life": False}),
-        (((5, "m"),), Verdict.UNKNOWN, {"met": 0, "sign_of_life": False}),
-        (((15, "m"),), Verdict.UNCHANGED, {"met": 1, "sign_of_life": False}),
-        (((15, "m"), (230, "m"), (235, "l")), Verdict.UNCHANGED, {"met": 2, "sign_of_life": False}),
-        (((END, "m"),), Verdict.UNCHANGED, {"met": 1, "sign_of_life": False}),  # `within` itself still counts
-        (((241, "l"),), Verdict.UNKNOWN, {"met": 0, "sign_of_life": False}),  # life after the end
+        ((), Verdict.UNKNOWN, {"met": False, "sign_of_life": False}),
+        (((5, "m"),), Verdict.UNKNOWN, {"met": False, "sign_of_life": False}),
+        (((15, "m"),), Verdict.UNCHANGED, {"met": True, "sign_of_life": False}),
+        (((15, "m"), (230, "m"), (235, "l")), Verdict.UNCHANGED, {"met": True, "sign_of_life": False}),
+        (((END, "m"),), Verdict.UNCHANGED, {"met": True, "sign_of_life": False}),  # `within` itself still counts
+        (((241, "l"),), Verdict.UNKNOWN, {"met": False, "sign_of_life": False}),  # life after the end
         (
             ((15, "m"), (215, "m"), (231, "l")),
             Verdict.UNCHANGED,
-            {"met": 2, "sign_of_life": True},
+            {"met": True, "sign_of_life": True},
         ),  # quiet at minute 245
     ],
 )

@@ -26,7 +26,7 @@ from tests.integration.engine.laws import Record, check
 from tests.integration.engine.scene import Scene
 from tests.integration.engine.world import World
 
-EXAMPLES = 20
+EXAMPLES = 15
 _SITUATION = TypeAdapter(Situation)
 
 
@@ -55,7 +55,8 @@ def staged(template: Path) -> Iterator[Scene]:
         shutil.copyfile(template, path)
         world, clock = World(), Clock()
         world.install(patches)
-        patches.setattr(careful, "_probe", lambda url, *seqs: None)  # nothing here kills a process: no child need show it
+        # Nothing here kills a process: no child need show it.
+        patches.setattr(careful, "_probe", lambda url, *seqs: None)
         db = Database(f"sqlite:///{path}", clock=clock)
         scene = Scene(db, clock, world, fleet=FLEET)
         try:
@@ -90,6 +91,7 @@ def vars_of(bar: Bar) -> dict[str, Any]:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
 @given(steps=HISTORIES)
 def test_laws(sqlite_template: Path, steps: list[tuple[str, dict[str, Any]]]):

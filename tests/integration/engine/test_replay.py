@@ -76,3 +76,19 @@ def test_divergence_is_noticed(stage: Staged):
         conn.execute(changed.values(ref='["ml","nobody","ml","salary"]'))
     with pytest.raises(DivergedError, match=r"input \d+ \(wake .*nobody.*\) leads elsewhere"):
         compare(scene)
+
+
+def test_batches_do_not_matter(stage: Staged):
+    """What a batch kept less of than single events would have leads to the same verdict and values."""
+    scene = stage(policy(LADDER))
+    scene.send()
+    scene.advance("20m")
+    scene.post(*(scene.event() for _ in range(5)))
+    scene.settle()
+    scene.clock.now += timedelta(hours=3)
+    ahead = [scene.event(at=scene.clock() - timedelta(hours=hours)) for hours in (0, 1, 2)]
+    scene.post(*ahead)
+    scene.settle()
+    scene.advance("3h")
+    assert "Pending unchanged" in scene.trail()
+    compare(scene)

@@ -19,6 +19,7 @@ def storm(scene: Scene, first: int, count: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(180)
 def test_storm(stage_on_both: Staged):
     """One remediation; over the last attempt of each event and policy the answers add up to 10,000 exactly."""
     scene = stage_on_both(policy("steps: [{name: retrain, command: {argv: [a], timeout: 2h}, verify: none}]"))
