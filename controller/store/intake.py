@@ -86,6 +86,7 @@ class Intake:
         self._waiting = 0
         self._undecided = 0
         self._stopped = False
+        self._storing = False  # what was taken from `_pending` is not committed yet
         self._thread = Thread(target=self._run, name="intake", daemon=True)
 
     def start(self) -> None:
@@ -125,7 +126,7 @@ class Intake:
 
     def crowded(self) -> bool:
         """Whether requests wait to be stored at this moment."""
-        return bool(self._pending)
+        return self._storing or bool(self._pending)
 
     def backlog(self) -> int:
         """Events stored and not yet decided, as far as this process has counted."""
@@ -149,7 +150,9 @@ class Intake:
             self._work.wait()
             batch = self._next_batch()
             if batch:
+                self._storing = True
                 self._store(batch)
+                self._storing = False
             elif self._stopped:
                 return
 

@@ -45,9 +45,8 @@ def carry_out(asked: argparse.Namespace) -> None:
         case "down":
             cluster.down()
         case "env":
-            here = cluster.current()
-            print(f"export KUBECONFIG={shlex.quote(str(here.kubeconfig))}")
-            print(f'export PATH={shlex.quote(str(here.kubectl.parent))}:"$PATH"')
+            for name, value in cluster.current().environment.items():
+                print(f"export {name}={shlex.quote(value)}")
         case "load":
             for archive in asked.archives:
                 cluster.current().load(archive)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from tests.cluster import host
-from tests.cluster.host import ClusterError, run
+from tests.cluster.host import ClusterError, run, until
 
 NEEDED = ("workflows.argoproj.io", "workflowtemplates.argoproj.io", "rollouts.argoproj.io")
 
@@ -22,8 +22,12 @@ class Kubectl:
 
     def answers(self) -> bool:
         """Whether the API server is ready."""
+        return self.succeeds("get", "--raw=/readyz", "--request-timeout=5s")
+
+    def succeeds(self, *arguments: str) -> bool:
+        """Whether kubectl ends without an error."""
         try:
-            self("get", "--raw=/readyz", "--request-timeout=5s")
+            self(*arguments)
         except ClusterError:
             return False
         return True
@@ -32,6 +36,7 @@ class Kubectl:
 def prepare(kubectl: Kubectl, crds: Path) -> None:
     """Make what Argo's controllers expect. Its definitions hold whole schemas: too large but for server-side apply."""
     kubectl("apply", "--server-side", "--filename", crds)
+    until(lambda: kubectl.succeeds("get", ",".join(NEEDED)), 60, "Argo's definitions in the API")
     for namespace in ("argo", "argo-rollouts"):
         kubectl("create", "namespace", namespace)
     kubectl("create", "configmap", "workflow-controller-configmap", "--namespace=argo")

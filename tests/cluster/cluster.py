@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -47,6 +48,12 @@ class Cluster:
     def kubectl(self) -> Path:
         """The kubectl to use with it."""
         return host.kubectl()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a program needs to use it by kubectl."""
+        path = f"{self.kubectl.parent}:{os.environ.get('PATH', os.defpath)}"
+        return {"KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(host.KUBECTL_REMEMBERS), "PATH": path}
 
     @property
     def host(self) -> str | None:
@@ -106,6 +113,7 @@ def down() -> None:
         recorded = read()
         (WAYS[recorded.way] if recorded else node).down()
         RECORD.unlink(missing_ok=True)
+        shutil.rmtree(host.KUBECTL_REMEMBERS, ignore_errors=True)
     say("down")
 
 

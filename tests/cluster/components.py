@@ -8,17 +8,6 @@ NODE = "modelmend-node"
 HOST_ADDRESS, NODE_ADDRESS = "10.244.255.1", "10.244.255.2"
 PODS, SERVICES, API_SERVICE = "10.244.0.0/24", "10.96.0.0/16", "10.96.0.1"
 
-
-def component(name: str) -> list[str]:
-    """The options of a component by which it reaches the API server and lets itself be asked."""
-    names = ("kubeconfig", "authentication-kubeconfig", "authorization-kubeconfig")
-    return [
-        *(f"--{option}=/mnt/pki/{name}.kubeconfig" for option in names),
-        "--bind-address=127.0.0.1",
-        "--leader-elect=false",
-    ]
-
-
 ETCD = "http://127.0.0.1:2379"
 ETCD_URLS = [f"--listen-client-urls={ETCD}", f"--advertise-client-urls={ETCD}"]
 
@@ -46,7 +35,9 @@ COMMANDS: dict[str, list[str]] = {
     ],
     "controller-manager": [
         "kube-controller-manager",
-        *component("controller-manager"),
+        "--kubeconfig=/mnt/pki/controller-manager.kubeconfig",
+        "--bind-address=127.0.0.1",
+        "--leader-elect=false",
         "--use-service-account-credentials=true",
         "--service-account-private-key-file=/mnt/pki/sa.key",
         "--root-ca-file=/mnt/pki/ca.crt",
@@ -54,7 +45,12 @@ COMMANDS: dict[str, list[str]] = {
         "--cluster-signing-key-file=/mnt/pki/ca.key",
         "--allocate-node-cidrs=false",
     ],
-    "scheduler": ["kube-scheduler", *component("scheduler")],
+    "scheduler": [
+        "kube-scheduler",
+        "--kubeconfig=/mnt/pki/scheduler.kubeconfig",
+        "--bind-address=127.0.0.1",
+        "--leader-elect=false",
+    ],
     "containerd": ["/usr/bin/containerd", "--config=/mnt/config/containerd.toml"],
     "kubelet": [
         "kubelet",

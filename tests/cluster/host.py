@@ -16,6 +16,8 @@ from typing import IO
 
 HERE = Path(__file__).parent
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "modelmend-cluster"
+KUBECTL_REMEMBERS = CACHE / "discovery"
+"""What kubectl knows of a cluster's kinds: false for the next cluster, and not to be left in ~/.kube."""
 
 NEEDS = {
     "containerd": "containerd",
@@ -74,7 +76,8 @@ def run(
 
 def environment() -> dict[str, str]:
     """The environment of what we run: an ordinary user's PATH lacks the folders of the administrator's programs."""
-    return {**os.environ, "PATH": f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"}
+    path = f"{os.environ.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"
+    return {**os.environ, "PATH": path, "KUBECACHEDIR": str(KUBECTL_REMEMBERS)}
 
 
 def until(true: Callable[[], bool], seconds: float, what: str) -> None:

@@ -63,8 +63,8 @@ def up() -> Path:
     if alive():
         raise ClusterError(f"a node is up already ({STATE}): use it, or take it down with `make cluster-down`")
     down()
-    check_addresses()
     host.install_packages()
+    check_addresses()
     built = programs.build()
     archives = images.build(built)
     host.kubectl()
@@ -114,7 +114,7 @@ def start(program: str) -> None:
     if running(program):
         raise ClusterError(f"{program} is running already")
     into = f">>/mnt/log/{program}.log 2>&1 </dev/null & echo $! >/mnt/pid/{program}"
-    inside("sh", "-c", f'PATH=/mnt/bin:$PATH; setsid "$@" {into}', program, *COMMANDS[program], env=ENVIRONMENT)
+    inside("sh", "-c", f'cd /; PATH=/mnt/bin:$PATH; setsid "$@" {into}', program, *COMMANDS[program], env=ENVIRONMENT)
 
 
 def running(program: str) -> bool:
@@ -143,7 +143,7 @@ def inside(*command: str | Path, **how: object) -> str:
     pid = alive()
     if pid is None:
         raise ClusterError("no node is up here: `make cluster-up`")
-    return run("nsenter", f"--target={pid}", "--mount", "--net", "--pid", "--", *command, **how)  # type: ignore[arg-type]
+    return run("nsenter", f"--target={pid}", "--mount", "--net", "--pid", "--root", "--", *command, **how)  # type: ignore[arg-type]
 
 
 def check_addresses() -> None:

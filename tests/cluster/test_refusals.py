@@ -20,6 +20,7 @@ def _nothing_there(monkeypatch, tmp_path):
     monkeypatch.delenv("CLUSTER", raising=False)
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.setattr(host, "CACHE", tmp_path)
+    monkeypatch.setattr(host, "KUBECTL_REMEMBERS", tmp_path / "discovery")
     monkeypatch.setattr(programs, "CACHE", tmp_path)
     monkeypatch.setattr(cluster, "RECORD", tmp_path / "cluster.json")
     monkeypatch.setattr(node, "STATE", tmp_path / "node")

@@ -27,7 +27,7 @@ from tests.integration.engine.scene import (
     policy,
 )
 
-FLEET = Fleet(active=2, share=1.0)
+FLEET = Fleet(active=1, share=1.0)
 MODELS = ("a", "b", "c")
 DOCUMENTS = tuple(model(name) for name in MODELS)
 
