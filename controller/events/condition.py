@@ -19,6 +19,7 @@ from __future__ import annotations
 from base64 import b32encode
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import lru_cache
 from hashlib import sha256
 from typing import Literal
 
@@ -63,6 +64,7 @@ class Condition:
         return f"{self.family} {self.about}" if self.about else self.family
 
 
+@lru_cache(maxsize=8192)  # asked twice for each event, and most events are about a condition seen before
 def condition_id(source: str, kind: str, namespace: str, name: str, family: str, about: str) -> str:
     """The id of the condition with this key: `c-` and 12 digits of a digest over length-prefixed parts.
 
