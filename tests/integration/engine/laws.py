@@ -189,12 +189,25 @@ def bounded(record: Record) -> None:
 
 
 def unpaused(record: Record) -> None:
-    """Nothing is decided or started while everything is paused."""
+    """Nothing is decided or started while it is paused."""
+    about = {row.id: row for row in record.remediations}
     starts = [row for row in record.transitions if row.to_phase in ("Running", "Audited") or row.from_phase == ""]
-    for pause in (pause for pause in record.pauses if pause.scope == "all"):
+    for pause in record.pauses:
         ends = [end for end in (pause.until, pause.lifted_at) if end is not None]
         for row in starts:
-            assert not (pause.since < row.now < min(ends, default=record.now + timedelta(days=1))), (pause.id, row)
+            if pause.since < row.now < min(ends, default=record.now + timedelta(days=1)):
+                assert not _means(pause, about[row.remediation_id]), (pause.id, row)
+
+
+def _means(pause: Row[Any], remediation: Row[Any]) -> bool:
+    """Whether a remediation lies in the scope of a pause."""
+    named = (pause.namespace, pause.name)
+    return {
+        "all": True,
+        "namespace": pause.namespace == remediation.namespace,
+        "policy": named == (remediation.policy_ns, remediation.policy),
+        "model": named == (remediation.namespace, remediation.model),
+    }[pause.scope]
 
 
 def proved(record: Record) -> None:
