@@ -18,7 +18,7 @@ class Kubectl:
         self._program = host.kubectl()
 
     def __call__(self, *arguments: str | Path) -> str:
-        return run(self._program, f"--kubeconfig={self._kubeconfig}", *arguments)
+        return run(self._program, f"--kubeconfig={self._kubeconfig}", *arguments, timeout=300)
 
     def answers(self) -> bool:
         """Whether the API server is ready."""
@@ -36,7 +36,7 @@ class Kubectl:
 def prepare(kubectl: Kubectl, crds: Path) -> None:
     """Make what Argo's controllers expect. Its definitions hold whole schemas: too large but for server-side apply."""
     kubectl("apply", "--server-side", "--filename", crds)
-    until(lambda: kubectl.succeeds("get", ",".join(NEEDED)), 60, "Argo's definitions in the API")
+    until(lambda: kubectl.succeeds("get", ",".join(NEEDED)), 180, "Argo's definitions in the API")
     for namespace in ("argo", "argo-rollouts"):
         kubectl("create", "namespace", namespace)
     kubectl("create", "configmap", "workflow-controller-configmap", "--namespace=argo")

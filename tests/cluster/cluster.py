@@ -108,7 +108,10 @@ def up() -> Cluster:
 
 
 def down() -> None:
-    """Take down what `up` has made, or what is left of it; nothing is done to a cluster that was given."""
+    """Take down what `up` has made, or what is left of it; a cluster that is given is left as it is."""
+    if chosen() == "given":
+        say(f"left as it is: KUBECONFIG={os.environ['KUBECONFIG']}")
+        return
     with host.alone():
         recorded = read()
         (WAYS[recorded.way] if recorded else node).down()

@@ -201,10 +201,10 @@ def start_all(built: Path, archives: Path) -> None:
     until(kubectl.answers, 120, "an answer of the API server")
     for program in ("controller-manager", "scheduler", "kubelet", "kube-proxy"):
         start(program)
+    volumes.make(kubectl, STATE / "lib")
     argo.prepare(kubectl, built / "crds")
     for program in ("workflow-controller", "rollouts-controller"):
         start(program)
-    volumes.make(kubectl, STATE / "lib")
     kubectl("wait", "--for=create", f"node/{NODE}", "--timeout=60s")
     kubectl("wait", "--for=condition=Ready", f"node/{NODE}", "--timeout=90s")
     kubectl("wait", "--for=create", "serviceaccount/default", "--timeout=60s")

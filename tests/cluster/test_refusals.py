@@ -113,6 +113,13 @@ def test_a_kubeconfig_that_does_not_exist_is_refused(monkeypatch):
     assert refusal(cluster.up) == "KUBECONFIG=/nowhere/a:/nowhere/b: want one file that exists"
 
 
+def test_a_given_cluster_is_left_as_it_is(monkeypatch):
+    """And so is a node that runs beside it."""
+    monkeypatch.setenv("KUBECONFIG", "/somewhere/config")
+    monkeypatch.setattr(node, "down", lambda: pytest.fail("took the node down"))
+    cluster.down()
+
+
 def test_a_given_cluster_takes_no_archives():
     """How images get there is its owner's matter."""
     assert refusal(given.load, Path("image.tar")).startswith("a given cluster takes no image archives")
