@@ -29,6 +29,7 @@ def test_ten_thousand_events_lead_to_one_remediation(serve: Serve) -> None:
         events = [_drift(number, "m") for number in range(EVENTS)] + [_drift(number, "other") for number in range(100)]
         with Storm(lambda: served.url, mixed(events, batch=90)) as storm:
             storm.wait()
+        until(lambda: len(hook.arrived) == 2, "both models to be mended")  # before that, "over" would start nothing
         assert served.post(drift("clear", type="ml.data.drift.resolved", data={"model": "other"})).status == 202
         served.all_decided()
 
