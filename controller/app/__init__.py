@@ -11,6 +11,7 @@ import logging
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from types import FrameType
@@ -44,6 +45,12 @@ SILENT_SECONDS = 25.0
 """A store that neither answers nor fails for so long is away: frozen, or behind a dead network."""
 WEB_THREADS = 8
 DRAIN_SECONDS = 10
+SWITCH_SECONDS = 0.001
+"""How long a busy thread keeps the interpreter from one that waits for it.
+
+The writer gives it up for each fsync and gets it back only when the event loop lets go; with
+Python's 5 ms that wait was most of a commit (16 connections: 3,500 requests/s, with 1 ms 5,100).
+"""
 _UNSAID = Sender()
 
 log = logging.getLogger(__name__)
@@ -247,6 +254,7 @@ def run(settings: Settings) -> int:
     :raises ConfigError: from the settings, documents, database or address.
     """
     logs.configure(settings.log_level, settings.log_format)
+    sys.setswitchinterval(SWITCH_SECONDS)
     told = threading.Event()
 
     def tell(_signal: int, _frame: FrameType | None) -> None:
