@@ -19,7 +19,7 @@ from controller.engine.rules import Rules
 from controller.engine.using import use
 from controller.events.condition import Condition, ended_by_person
 from controller.remediation import Cancel
-from controller.store import questions, remediations
+from controller.store import quarantine, questions, remediations
 from controller.store.acts import Act, used
 from controller.store.leader import Turn
 from controller.store.ledger import Ledger
@@ -140,7 +140,7 @@ def _replay(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any
     ledger = Ledger(turn)
     decisions = use(ledger, rules, stored, attempt=last + 1, input_seq=input_seq)
     ledger.flush()
-    turn.conn.execute(update(schema.quarantine).where(q.digest == act.ref).values(replayed_at=turn.now))
+    quarantine.replayed(turn.conn, act.ref, turn.now)
     answers = [str(found.reason or found.outcome) for _, found in decisions]
     return {"ok": True, "event": stored.event.id, "decisions": answers}
 

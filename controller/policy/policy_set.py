@@ -9,12 +9,10 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
-from datetime import timedelta
 from fnmatch import translate
 
 from controller.policy.digest import digest_of
 from controller.policy.document import Document
-from controller.policy.installation import spans
 from controller.policy.model import Ambiguous, Model
 from controller.policy.types import ModelSelector, Policy
 
@@ -81,9 +79,6 @@ class PolicySet:
         members = [(policy.key, policy.digest) for policy in self.policies]
         members += [(model.key, model.digest) for model in self.models.values()]
         self.digest: str = digest_of([sorted(members), [document.digest for document in self.documents]])
-        self.longest_window: timedelta = max(
-            (length for policy in self.policies for _, length, _ in spans(policy)), default=timedelta()
-        )
         namespaces: dict[str, list[str]] = defaultdict(list)
         for namespace, name in sorted(self.models):
             namespaces[name].append(namespace)
@@ -91,7 +86,6 @@ class PolicySet:
         self._triggered = _Index(
             (kind, policy) for policy in self.policies for kind in {trigger.type for trigger in policy.triggers}
         )
-        self._named = _Index((kind, policy) for policy in self.policies for kind in _named_types(policy))
 
     def model(self, namespace: str | None, name: str) -> Model | Ambiguous | None:
         """The document of a model: in its namespace, or, without one, the only one so called.
@@ -112,10 +106,6 @@ class PolicySet:
         """
         return self._triggered.find(kind, namespace, name, model)
 
-    def named_by(self, kind: str, namespace: str, name: str, model: Model | None) -> tuple[Policy, ...]:
-        """The policies that select the model and name this event type in `require` or `unless`, in the same order."""
-        return self._named.find(kind, namespace, name, model)
-
     def policy(self, namespace: str, name: str) -> Policy | None:
         """The policy in force of this name."""
         return self._by_name.get((namespace, name))
@@ -126,11 +116,6 @@ class PolicySet:
 
 def _ordered(policies: Iterable[Policy]) -> tuple[Policy, ...]:
     return tuple(sorted(policies, key=lambda policy: (policy.severity, policy.namespace, policy.name)))
-
-
-def _named_types(policy: Policy) -> set[str]:
-    required = {entry.type for trigger in policy.triggers for entry in trigger.require}
-    return required | {entry.type for entry in policy.unless}
 
 
 def _only_exact(selector: ModelSelector) -> bool:

@@ -10,7 +10,8 @@ from sqlalchemy import Connection, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from controller import schema
-from controller.policy import Document, PolicySet, document_from_text, model_from_text, policy_from_text
+from controller.policy import Document, PolicySet, document_from_text
+from controller.policy import restored as unchecked
 from controller.store.leader import Turn
 
 _S = schema.policy_sets.c
@@ -58,10 +59,7 @@ def restored(conn: Connection, stored: StoredSet) -> PolicySet:
 
     Raises ConfigError where this version cannot read a text.
     """
-    found = documents(conn, stored)
-    policies = [policy_from_text(document.text) for document in found if document.kind == "RemediationPolicy"]
-    models = [model_from_text(document.text) for document in found if document.kind == "Model"]
-    return PolicySet(policies, models, found)
+    return unchecked(documents(conn, stored))
 
 
 def put(turn: Turn, policies: PolicySet, refused: tuple[str, ...]) -> list[tuple[str, str]]:

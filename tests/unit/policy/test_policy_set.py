@@ -1,5 +1,4 @@
 import time
-from datetime import timedelta
 
 import pytest
 from hypothesis import given
@@ -71,13 +70,10 @@ def test_policies_act_only_in_their_own_namespace():
 
 
 def test_only_the_types_of_triggers_start_a_policy():
-    """An event that only require or unless names does not trigger; it is found by named_by."""
+    """An event that only require or unless names does not trigger."""
     trigger = f"triggers: [{{type: {DRIFTED}, require: [{{type: ml.performance.degraded}}]}}]"
     found = policies(written("p", "{names: [m]}", triggers=trigger))
     assert names(found.triggered_by("ml.performance.degraded", "ml", "m", None)) == []
-    assert names(found.named_by("ml.performance.degraded", "ml", "m", None)) == ["p"]
-    assert names(found.named_by("ml.data.quality.failed", "ml", "m", None)) == ["p"], "the default unless"
-    assert names(found.named_by(DRIFTED, "ml", "m", None)) == []
 
 
 def test_are_asked_by_severity_then_by_name():
@@ -117,14 +113,6 @@ def test_the_digest_is_over_the_text_in_force():
     assert policies(one).digest != policies(one, two).digest
     assert policies(one, model("m")).digest != policies(one, model("m", tier="prod")).digest
     assert repr(policies(one)).startswith("PolicySet(1 policies, 0 models, ")
-
-
-def test_the_longest_window_counts_every_span():
-    """Retention is bounded by the longest of all windows, limits and timeouts."""
-    assert PolicySet().longest_window == timedelta()
-    assert policies(written("a", "{names: [m]}")).longest_window == timedelta(days=14)  # the breaker's
-    longer = f"triggers: [{{type: {DRIFTED}, count: {{atLeast: 2, within: 60d}}}}]"
-    assert policies(written("a", "{names: [m]}", triggers=longer)).longest_window == timedelta(days=60)
 
 
 _NAMES = st.sampled_from(["a", "b", "a-1", "a-2", "b-1"])
