@@ -8,7 +8,7 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PYTEST ?= $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check format test unit cluster-up cluster-down cluster-test bench lock clean distclean
+.PHONY: help setup demo check manifests format test unit cluster-up cluster-down e2e bench lock clean distclean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,9 @@ check: setup ## ruff, mypy --strict, import-linter
 	$(BIN)/mypy --strict controller
 	$(BIN)/lint-imports
 
+manifests: setup ## write manifests/base/crds.yaml from the documents' schemas
+	$(BIN)/python -m controller.policy.schemas > manifests/base/crds.yaml
+
 format: setup ## put the code into the one format, apply safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -51,8 +54,8 @@ cluster-up: setup ## get a Kubernetes for the tests: by KUBECONFIG, CLUSTER=kind
 cluster-down: setup ## take it down, and leave nothing behind
 	@$(BIN)/python -m tests.cluster down
 
-cluster-test: setup ## the tests that need an API server
-	$(PYTEST) -m cluster tests
+e2e: setup ## the tests that need a cluster, on the one that is up, else on one of their own (CLUSTER=kind: by kind)
+	$(BIN)/python -m tests.cluster run $(PYTEST) -m cluster tests --durations=15
 
 bench: setup ## measure intake, deciding, memory and start on this machine
 	@$(BIN)/python -m tests.bench

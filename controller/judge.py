@@ -14,7 +14,10 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
-from controller.policy import CommandVerification, QuietVerification, ResolvedVerification
+from controller.policy import CommandVerification, QuietVerification, ResolvedVerification, RolloutVerification
+
+A_LOOK = timedelta(seconds=30)
+"""So long one question to a cluster may take."""
 
 
 class Verdict(StrEnum):
@@ -31,8 +34,9 @@ class Verdict(StrEnum):
 class Sample:
     """One observation that bears on a verification.
 
-    :ivar state: recovered | unchanged | worse | missing of a verifying command; met | life
-        of the events that came while a `quiet` verification ran.
+    :ivar state: recovered | unchanged | worse | missing of a verifying command; recovered | unchanged |
+        failed | reverted | missing of a serving object; met | life of the events that came while a `quiet`
+        verification ran.
     """
 
     at: datetime
@@ -95,6 +99,35 @@ def _streak(samples: Sequence[Sample], gap: timedelta) -> tuple[str | None, date
             state, since = sample.state, sample.at
         before = sample.at
     return state, since, samples[-1] if samples else None
+
+
+def judge_rollout(spec: RolloutVerification, samples: Sequence[Sample], since: datetime, now: datetime) -> Judgement:
+    """The first sample that settles it: recovered, failed, or set to something else by somebody else.
+
+    :param since: when this verification's clock started, and its first sample is due.
+    """
+    deadline = since + spec.within
+    samples = [sample for sample in samples if sample.at <= deadline]
+    last = samples[-1] if samples else None
+    for number, sample in enumerate(samples, start=1):
+        values = {"samples": number, "message": sample.message}
+        match sample.state:
+            case "recovered":
+                return Judgement(Verdict.RECOVERED, values)
+            case "failed":
+                return Judgement(Verdict.UNCHANGED, values)
+            case "reverted":
+                return Judgement(Verdict.UNKNOWN, {"reason": "reverted", **values})
+    if now >= deadline:
+        # As of a command: what was told last stands until the next look, and that may take its time.
+        fresh = deadline - spec.every - A_LOOK
+        told = [sample for sample in samples if sample.state == "unchanged" and sample.at > fresh]
+        values = {"samples": len(samples), "told": len(told), "message": last.message if last else "no sample"}
+        return Judgement(Verdict.UNCHANGED if told else Verdict.UNKNOWN, values)
+    due = since if last is None else last.at + spec.every
+    if due <= now:
+        return Judgement(None, {}, deadline, sample_due=True)
+    return Judgement(None, {}, min(due, deadline))
 
 
 def judge_quiet(spec: QuietVerification, samples: Sequence[Sample], since: datetime, now: datetime) -> Judgement:

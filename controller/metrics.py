@@ -24,9 +24,10 @@ UNASKED = ("unknown_model", "internal_error", "poison")  # decided without askin
 OTHER_STATUS = "other"
 PHASES = ("Pending", "Running", "Verifying", "Stopping")
 ENDED_PHASES = ("Succeeded", "Failed", "Escalated", "Cancelled", "Audited")
-ACTIONS = ("command", "request", "page")
+ACTIONS = ("workflow", "job", "rollout", "command", "request", "page")
 RECONCILE_ERRORS = ("temporary", "conflict", "permanent", "internal")
 SENT_RESULTS = ("sent", "failed")
+KUBE_VERBS = ("get", "list", "watch", "create", "patch", "apply", "delete")
 RELOAD_RESULTS = ("changed", "unchanged", "refused", "failed")
 OUTCOMES = ("remediate", "suppress", "none")
 OTHER_SOURCE = "other"
@@ -118,6 +119,14 @@ class Metrics:
             "quarantine_evicted", "Items that a full quarantine dropped; anything above 0 deserves an alert."
         )
 
+        # The cluster: counted by the client of its API.
+        self.kube_requests = self._counter(
+            "kube_requests",
+            "Requests to the Kubernetes API, by verb and HTTP status (none: no answer).",
+            "verb",
+            "code",
+        )
+
         # The process.
         self.policies_in_force = self._gauge("policies_in_force", "Policies of the set in force.")
         self.documents_refused = self._gauge("documents_refused", "Documents refused by the last reading.")
@@ -143,6 +152,10 @@ class Metrics:
         text = str(status)
         self.requests_refused.labels(text if text in REFUSED_STATUSES else OTHER_STATUS).inc()
 
+    def kube_request(self, verb: str, code: str) -> None:
+        """Count a request to the Kubernetes API."""
+        self.kube_requests.labels(verb, code).inc()
+
     def set_active(self, phases: dict[str, int]) -> None:
         """Set the remediations that are not over, counted by phase; phases not named become 0."""
         for phase in PHASES:
@@ -167,6 +180,8 @@ class Metrics:
             self.reconcile_errors.labels(kind)
         for result in RELOAD_RESULTS:
             self.reloads.labels(result)
+        for verb in KUBE_VERBS:
+            self.kube_requests.labels(verb, "none")
         for receiver in receivers:
             for result in SENT_RESULTS:
                 self.outbox_sent.labels(receiver, result)

@@ -27,12 +27,14 @@ from typing import Any, Literal
 
 from controller.decision import Refusal
 from controller.judge import Judgement, Verdict
-from controller.policy import CommandAction, PageAction, Policy, RequestAction, Step
+from controller.policy import CommandAction, PageAction, Policy, Step
 
 MOST_ATTEMPTS = 3
 """How often an idempotent command whose fate is unknown is run, the first time included."""
 BETWEEN_ATTEMPTS = timedelta(seconds=5)
 """After the first cut-off; after the second twice as long: it may be the command that takes the server down."""
+IN_CLUSTER = frozenset({"workflow", "job", "rollout"})
+"""Kinds of actions that are begun in a cluster and end there by themselves: no process of ours runs them."""
 HELD_AT_MOST = timedelta(hours=24)
 """A held step waits this long, then it is cancelled and people are told (DESIGN 7)."""
 
@@ -83,6 +85,28 @@ class Cause(StrEnum):
     CANCELLED = "cancelled"
 
 
+class ActionReason(StrEnum):
+    """Why an action in a cluster failed or its fate is unknown; beside the cause `action_failed` or `action_unknown`."""
+
+    FORBIDDEN = "forbidden"
+    NOT_FOUND = "not_found"
+    INVALID = "invalid"
+    QUOTA = "quota"
+    NAME_TAKEN = "name_taken"
+    WORKFLOW_FAILED = "workflow_failed"
+    JOB_FAILED = "job_failed"
+    CANDIDATE_REFUSED = "candidate_refused"
+    NO_SERVING = "no_serving"
+    NOT_SUPPORTED = "not_supported"
+    OTHER_REVISION = "other_revision"
+    NO_CANARY = "no_canary"
+    PAUSED = "paused"
+    TARGET_MANAGED = "target_managed"
+    REVERTED = "reverted"
+    OBJECT_LOST = "object_lost"
+    NO_CLUSTER = "no_cluster"
+
+
 @dataclass(frozen=True, slots=True)
 class Intent:
     """What an action is about to do, committed before it is done."""
@@ -91,13 +115,15 @@ class Intent:
     remediation_id: str
     step: int
     attempt: int
-    action: str  # command | request
+    action: str  # command | request | workflow | job | rollout
     key: str
     end_state: dict[str, Any]
     pid: int | None = None
     pid_started: float | None = None
     first_tried_at: datetime | None = None
     outcome: str | None = None
+    resource_version: str | None = None
+    ref: dict[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +195,7 @@ class Acted:
     state: Literal["done", "failed", "stopped", "unknown"]
     message: str = ""
     outputs: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""  # an ActionReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +244,7 @@ def run_length(policy: Policy) -> timedelta:
     """How long an audited remediation counts as running: each step's timeout, each verification's `within`."""
     total = timedelta()
     for step in policy.steps:
-        if isinstance(step.action, CommandAction | RequestAction):
+        if not isinstance(step.action, PageAction):
             total += step.action.timeout
         for verification in step.verify:
             total += verification.within
@@ -288,7 +315,7 @@ def _refused(r: Remediation, refusal: Refusal, now: datetime) -> Transition | No
 
 
 def _running_acted(r: Remediation, acted: Acted, now: datetime) -> Transition:
-    values = {"message": acted.message, "outputs": acted.outputs}
+    values = _said(acted)
     if acted.state == "done":
         return _action_done(r, values, now)
     if acted.state == "failed":
@@ -298,6 +325,11 @@ def _running_acted(r: Remediation, acted: Acted, now: datetime) -> Transition:
         again = now + r.attempt * BETWEEN_ATTEMPTS
         return _moved(r, Phase.PENDING, Cause.RUN_AGAIN, now, values, attempt=r.attempt + 1, next_at=again)
     return _stop_and_page(r, Cause.ACTION_UNKNOWN, Verdict.UNKNOWN, now, values)
+
+
+def _said(acted: Acted) -> dict[str, Any]:
+    values: dict[str, Any] = {"message": acted.message, "outputs": acted.outputs}
+    return values | {"reason": acted.reason} if acted.reason else values
 
 
 def _action_done(r: Remediation, values: dict[str, Any], now: datetime) -> Transition:
@@ -326,7 +358,7 @@ def _stopping(
 
 
 def _stopping_acted(r: Remediation, acted: Acted, now: datetime) -> Transition:
-    values = {"message": acted.message, "outputs": acted.outputs, "state": acted.state}
+    values = _said(acted) | {"state": acted.state}
     if acted.state == "unknown":
         return _stop_and_page(r, Cause.ACTION_UNKNOWN, Verdict.UNKNOWN, now, values)
     if r.stop_then == "cancelled":

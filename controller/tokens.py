@@ -37,6 +37,10 @@ LOOK_EVERY = 1.0  # seconds between two looks at the file
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_MAKE_ONE = (
+    "make it with `modelmend token new NAME --role send --tokens tokens`, and in Kubernetes "
+    "`kubectl --namespace modelmend create secret generic modelmend-tokens --from-file=tokens`"
+)
 
 log = logging.getLogger(__name__)
 
@@ -128,6 +132,8 @@ def load_tokens(path: Path) -> tuple[Token, ...]:
     """The tokens of the file; ConfigError where it cannot be read or is wrong."""
     try:
         text = path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise ConfigError((f"{path}: want a readable tokens file, there is none: {_MAKE_ONE}",)) from error
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError((f"{path}: want a readable tokens file, got {error}",)) from error
     return parse_tokens(text, str(path))

@@ -29,7 +29,14 @@ class Outcome:
     state: Literal["done", "failed", "stopped", "unknown"]
     message: str = ""
     outputs: dict[str, Any] = field(default_factory=dict)
+    reason: str = ""  # one of remediation.ActionReason, where the cluster's answer has a name
 
+
+Ref = dict[str, str]
+"""The object in the cluster that an action goes by: kind, namespace, name, uid."""
+
+Write = Callable[[dict[str, Any], str | None], None]
+"""Makes an intent's resolved end state, and the resourceVersion that it is for, durable; called before the patch."""
 
 Started = Callable[[int, float], None]
 """Makes the pid and start time (seconds since 1970) of the process that acts durable; called before it does."""

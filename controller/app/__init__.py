@@ -22,11 +22,14 @@ from a2wsgi import WSGIMiddleware
 
 from controller import __version__, logs
 from controller.app.chores import Chores
+from controller.app.cluster import ClusterDocuments
 from controller.app.documents import Reloader
+from controller.app.statuses import Statuses
 from controller.engine.loop import Engine
 from controller.engine.rules import Rules
 from controller.errors import ConfigError, TemporaryError
 from controller.events.types import EventTypes
+from controller.kube import Kube
 from controller.metrics import Metrics
 from controller.outbox import Outbox
 from controller.policy import Installation, PolicySet
@@ -65,6 +68,9 @@ class App:
         self.metrics = Metrics(version=__version__, sources=settings.senders, receivers=settings.receivers)
         self._types = EventTypes(settings.event_types)
         self._tokens = Tokens(settings.tokens) if settings.tokens else None
+        self.kube: Kube | None = None
+        if settings.kubernetes:
+            self.kube = Kube.connect(settings.kubeconfig, settings.context, counted=self.metrics.kube_request)
         self.db = Database(settings.database_url)
         self.leadership = Leadership.take(self.db)
         self.intake = Intake(self.db, stateful=self._stateful, on_new=self._on_new, on_commit=self._on_commit)
@@ -75,6 +81,7 @@ class App:
             Rules(PolicySet(), settings.fleet, settings.senders, kinds),
             metrics=self.metrics,
             workers=settings.workers,
+            kube=self.kube,
             on_decided=self.intake.decided,
             on_saved=self.outbox.wake,
             crowded=self.intake.crowded,
@@ -84,6 +91,9 @@ class App:
         self._server: uvicorn.Server | None = None
         self._thread: threading.Thread | None = None
         self._stopping = threading.Event()
+        self._cluster: ClusterDocuments | None = None
+        self._statuses: Statuses | None = None
+        self._engine_waits = False
 
     def _stateful(self, source: str) -> bool:
         return self.settings.senders.get(source, _UNSAID).stateful
@@ -108,6 +118,7 @@ class App:
             self._types,
             settings.receivers,
             commands=self.db.sqlite,
+            cluster=self.kube is not None,
             events_kept=settings.retention.events,
             decisions_kept=settings.retention.decisions,
         )
@@ -115,20 +126,45 @@ class App:
             settings.policies,
             installation,
             settings.reload_every.total_seconds(),
-            self.engine.adopt,
+            self._adopt,
             self.metrics,
             before,
         )
+        if self.kube is not None:
+            self._watch(self.kube)
         self._reloader.first(insist=current is None)
         self._socket = _bound(settings.host, settings.port)
         self.intake.start()
         self.metrics.backlog.set_function(self.intake.backlog)
         self.metrics.leader.set(1)
-        self.engine.start()
+        self._engine_waits = bool(self._reloader.waiting)
+        if not self._engine_waits:
+            self.engine.start()
         self.outbox.start()
         self._chores.start()
         self._reloader.start()
+        if self._statuses is not None:
+            self._statuses.start()
         self._serve(self._socket)
+
+    def _watch(self, kube: Kube) -> None:
+        """Follow the cluster's documents."""
+        self._cluster = ClusterDocuments(kube, self._reloader.changed)
+        self._reloader.watch(self._cluster)
+        self._statuses = Statuses(
+            kube,
+            self._cluster,
+            self.db,
+            latest=lambda: self._reloader.latest,
+            in_force=lambda: self.engine.rules.policies if self.engine.alive else None,
+        )
+        self._cluster.start()
+
+    def _adopt(self, policies: PolicySet, refused: tuple[str, ...]) -> None:
+        self.engine.adopt(policies, refused)
+        if self._engine_waits:  # nothing was known to decide by until now
+            self._engine_waits = False
+            self.engine.start()
 
     def _serve(self, sock: socket.socket) -> None:
         config = uvicorn.Config(
@@ -187,6 +223,8 @@ class App:
 
     def not_ready(self) -> str:
         """Why it cannot do its work now; '' where it can."""
+        if self._engine_waits:
+            return self._reloader.waiting or "the first documents come into force"
         if self.engine.failure is not None:
             return str(self.engine.failure)
         if not self.engine.alive:
@@ -224,6 +262,9 @@ class App:
         """Answer what is in flight, end actions within `grace` seconds, note a clean stop."""
         self._stopping.set()
         self._reloader.stop()
+        for part in (self._statuses, self._cluster):
+            if part is not None:
+                part.stop()
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join()
@@ -233,6 +274,8 @@ class App:
         self.outbox.stop()
         self.leadership.stop()
         self.db.close()
+        if self.kube is not None:
+            self.kube.close()
         log.info("modelmend has stopped")
 
 

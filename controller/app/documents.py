@@ -1,25 +1,51 @@
-"""Policies and models from their files into force: at the start, and whenever a file changes."""
+"""Policies and models from their files, and from a cluster, into force: at the start, and whenever one changes."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
+from controller.app.cluster import UNREAD, ClusterDocuments, Entry, Key
 from controller.errors import ConfigError
 from controller.metrics import Metrics
-from controller.policy import Accepted, Document, Installation, PolicySet, accept, read_documents, stamps
+from controller.policy import (
+    CLUSTER,
+    Accepted,
+    Document,
+    Installation,
+    PolicySet,
+    Problem,
+    accept,
+    read_documents,
+    stamps,
+)
 
 log = logging.getLogger(__name__)
+
+FIRST_READING = 5.0
+"""Seconds that a start waits for the cluster's documents."""
+SETTLE = 0.3
+"""Seconds that changes in a cluster are collected: `kubectl apply` of many is one change."""
 
 Adopt = Callable[[PolicySet, tuple[str, ...]], None]
 
 
-class Reloader:
-    """Looks at the files every `every` seconds and hands a changed set to `adopt`.
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What one reading of everything gave, and what each object of the cluster said then."""
 
-    A bad document is refused and named; its text before stays in force.
+    accepted: Accepted
+    entries: Mapping[Key, Entry]
+
+
+class Reloader:
+    """Looks at the files every `every` seconds, is told by `cluster`, and hands a changed set to `adopt`.
+
+    A bad document is refused and named; its text before stays in force. `latest` is the last
+    reading, None before the first.
     """
 
     def __init__(
@@ -37,21 +63,47 @@ class Reloader:
         self._adopt = adopt
         self._metrics = metrics
         self._before: tuple[Document, ...] = tuple(before)
+        self._cluster: ClusterDocuments | None = None
+        self._told: frozenset[Problem] = frozenset()
         self._seen = stamps(paths)
+        self._change = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reloader", daemon=True)
+        self.latest: Reading | None = None
 
-    def first(self, *, insist: bool) -> PolicySet:
-        """Read the files for the start.
+    def watch(self, cluster: ClusterDocuments) -> None:
+        """Take the documents of a cluster too; before `first`. Its `changed` must be `self.changed`."""
+        self._cluster = cluster
+
+    def changed(self) -> None:
+        """A document in the cluster says something else; by any thread."""
+        self._change.set()
+
+    @property
+    def waiting(self) -> str:
+        """What must be read before anything can be in force; '' where something is."""
+        if self.latest is not None or self._cluster is None:
+            return ""
+        return f"the cluster's documents are not known yet: {self._cluster.trouble or 'no answer'}"
+
+    def first(self, *, insist: bool) -> None:
+        """Read everything for the start.
+
+        A cluster that does not answer in time is read when it does: until then what was in force stays
+        so, or, where nothing ever was, nothing is (`waiting`).
 
         :param insist: nothing was ever in force, so that a bad document has nothing to fall back on.
-        :raises ConfigError: every problem, where `insist`.
+        :raises ConfigError: every problem of the files, where `insist`.
         """
-        accepted = self._read()
-        if accepted.problems and insist:
-            raise ConfigError(tuple(map(str, accepted.problems)))
-        self._take(accepted)
-        return accepted.policies
+        if self._cluster is not None and not self._cluster.wait(FIRST_READING):
+            log.warning("the cluster's documents are not known yet: %s", self._cluster.trouble or "no answer")
+        self._change.clear()
+        reading = self._read()
+        problems = [problem for problem in reading.accepted.problems if problem.file != CLUSTER]
+        if problems and insist:
+            raise ConfigError(tuple(map(str, problems)))
+        if not insist or UNREAD not in reading.accepted.problems:
+            self._take(reading)
 
     def start(self) -> None:
         """Begin to look for changes."""
@@ -60,14 +112,21 @@ class Reloader:
     def stop(self) -> None:
         """Look no more."""
         self._stop.set()
+        self._change.set()
         if self._thread.is_alive():
             self._thread.join()
 
     def _run(self) -> None:
-        while not self._stop.wait(self._every):
+        while not self._stop.is_set():
+            told = self._change.wait(self._every)
+            if told:
+                self._stop.wait(SETTLE)
+            if self._stop.is_set():
+                return
             try:
+                self._change.clear()
                 seen = stamps(self._paths)
-                if seen != self._seen:
+                if told or seen != self._seen:
                     self._seen = seen
                     self._reload()
             except Exception:
@@ -75,24 +134,39 @@ class Reloader:
                 log.exception("policies could not be reloaded: the set before stays in force")
 
     def _reload(self) -> None:
+        if self.latest is None and self._cluster is not None and not self._cluster.known:
+            return  # half a set is none
         digest = PolicySet(documents=self._before).digest
-        accepted = self._read()
+        reading = self._read()
+        accepted = reading.accepted
         if accepted.problems:
             self._metrics.reloads.labels("refused").inc()
         elif PolicySet(documents=accepted.policies.documents).digest == digest:
             self._metrics.reloads.labels("unchanged").inc()
         else:
             self._metrics.reloads.labels("changed").inc()
-        self._take(accepted)
+        self._take(reading)
 
-    def _read(self) -> Accepted:
+    def _read(self) -> Reading:
         documents, problems = read_documents(self._paths)
-        return accept(documents, self._installation, problems, self._before)
+        entries: dict[Key, Entry] = {}
+        if self._cluster is not None and self._cluster.known:
+            entries = self._cluster.entries()
+        elif self._cluster is not None:
+            problems.append(UNREAD)
+        for _, entry in sorted(entries.items()):
+            documents += [entry.document] if entry.document else []
+            problems += entry.problems
+        return Reading(accept(documents, self._installation, problems, self._before), entries)
 
-    def _take(self, accepted: Accepted) -> None:
+    def _take(self, reading: Reading) -> None:
+        accepted = reading.accepted
         for problem in accepted.problems:
-            log.error("refused: %s", problem)
+            if problem not in self._told:
+                log.error("refused: %s", problem)
+        self._told = frozenset(accepted.problems)
         policies = accepted.policies
         log.info("in force: %d policies, %d models", len(policies.policies), len(policies.models))
         self._before = policies.documents
+        self.latest = reading
         self._adopt(policies, tuple(map(str, accepted.problems)))

@@ -6,14 +6,31 @@ import argparse
 import os
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from controller import __version__
 from controller.cli.printing import as_json, note, print_json
 from controller.cli.tables import safe, since, table, text
 from controller.errors import ConfigError
 
+if TYPE_CHECKING:
+    from controller.policy import PolicySet, Problem
+    from controller.settings import Settings
+
 _DEFAULT_TOKENS = ".modelmend/tokens"
-_SETTINGS = ("listen", "data", "database", "policies", "tokens", "insecure", "log_level", "log_format")
+_SETTINGS = (
+    "listen",
+    "data",
+    "database",
+    "policies",
+    "kubernetes",
+    "kubeconfig",
+    "context",
+    "tokens",
+    "insecure",
+    "log_level",
+    "log_format",
+)
 
 
 def version(arguments: argparse.Namespace) -> int:
@@ -39,16 +56,21 @@ def check(arguments: argparse.Namespace) -> int:
     from controller.policy import Installation, build_set, read_documents
     from controller.settings import Settings
 
-    settings = Settings.load(_path(arguments.config), {}, os.environ)
+    flags = {name: getattr(arguments, name) for name in ("kubernetes", "kubeconfig", "context")}
+    flags["kubernetes"] = True if arguments.live else arguments.kubernetes
+    settings = Settings.load(_path(arguments.config), flags, os.environ)
     installation = Installation.of(
         EventTypes(settings.event_types),
         settings.receivers,
         commands=settings.database_url.startswith("sqlite"),
+        cluster=settings.kubernetes,
         events_kept=settings.retention.events,
         decisions_kept=settings.retention.decisions,
     )
     documents, faults = read_documents(map(Path, arguments.paths))
     found, problems = build_set(documents, installation, faults)
+    if arguments.live:
+        problems += _ask_cluster(settings, found)
     if as_json(arguments):
         print_json({"ok": not problems, "problems": list(map(str, problems))})
     else:
@@ -57,6 +79,17 @@ def check(arguments: argparse.Namespace) -> int:
         if not problems:
             print(f"good: {len(found.policies)} policies, {len(found.models)} models")
     return 2 if problems else 0
+
+
+def _ask_cluster(settings: Settings, policies: PolicySet) -> tuple[Problem, ...]:
+    from controller.kube import Kube
+    from controller.live import live_problems
+
+    kube = Kube.connect(settings.kubeconfig, settings.context)
+    try:
+        return tuple(live_problems(kube, policies))
+    finally:
+        kube.close()
 
 
 def token(arguments: argparse.Namespace) -> int:

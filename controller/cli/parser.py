@@ -113,6 +113,13 @@ def _serving(add: Add) -> None:
     serve.add_argument(
         "--policies", metavar="PATH", nargs="+", action="extend", help="files or folders of policies and models"
     )
+    serve.add_argument(
+        "--kubernetes", action="store_true", default=None, help="watch a cluster for policies and models, and act on it"
+    )
+    serve.add_argument(
+        "--kubeconfig", metavar="FILE", help="how it is reached (default: KUBECONFIG, the pod, or ~/.kube/config)"
+    )
+    serve.add_argument("--context", metavar="NAME", help="context of the kubeconfig (default: its current one)")
     serve.add_argument("--tokens", metavar="FILE", help="tokens file, as `modelmend token new` writes it")
     serve.add_argument(
         "--insecure", action="store_true", default=None, help="listen beyond loopback without authentication"
@@ -125,6 +132,14 @@ def _serving(add: Add) -> None:
     check.add_argument(
         "--config", metavar="FILE", help="settings whose event types, receivers and retention they must fit"
     )
+    check.add_argument(
+        "--kubernetes", action="store_true", default=None, help="as `serve --kubernetes` would; no cluster is asked"
+    )
+    check.add_argument(
+        "--live", action="store_true", help="ask the cluster, too, whether it has what the documents name"
+    )
+    check.add_argument("--kubeconfig", metavar="FILE", help="how the cluster is reached, with --live or --kubernetes")
+    check.add_argument("--context", metavar="NAME", help="context of the kubeconfig (default: its current one)")
     check.add_argument("--output", choices=OUTPUTS, default="table", help="for people or for programs (default: table)")
 
     token = add("token", "Make tokens, and say which there are")

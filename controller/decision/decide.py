@@ -11,10 +11,8 @@ from controller.decision.situation import Situation
 from controller.events.event import Event
 from controller.policy import (
     Bindings,
-    CommandAction,
     ExpressionError,
     Model,
-    PageAction,
     Policy,
     Step,
     render,
@@ -40,7 +38,7 @@ def decide(event: Event, model: Model, policy: Policy, situation: Situation, now
             return about(refusal, trigger)
     try:
         bindings = Bindings.of(event, model, now)
-        parameters = tuple(_rendered(step, bindings) for step in policy.steps)
+        parameters = tuple(_rendered(step, bindings, model) for step in policy.steps)
     except ExpressionError as error:
         return Decision(Outcome.SUPPRESS, Reason.CONDITION_ERROR, trigger, {"error": f"steps: {error}"})
     if policy.mode == "audit":
@@ -48,15 +46,11 @@ def decide(event: Event, model: Model, policy: Policy, situation: Situation, now
     return Decision(Outcome.REMEDIATE, None, trigger, _winning_values(question, trigger), parameters)
 
 
-def _rendered(step: Step, bindings: Bindings) -> dict[str, Any]:
+def _rendered(step: Step, bindings: Bindings, model: Model) -> dict[str, Any]:
     """A step with every expression evaluated: `kind`, `action`, and one entry of `verify` per verification."""
-    kind = "page" if isinstance(step.action, PageAction) else _changing_kind(step)
-    verify = [render_verification(verification, bindings) for verification in step.verify]
-    return {"name": step.name, "kind": kind, "action": render(step.action, bindings), "verify": verify}
-
-
-def _changing_kind(step: Step) -> str:
-    return "command" if isinstance(step.action, CommandAction) else "request"
+    verify = [render_verification(verification, bindings, model) for verification in step.verify]
+    action = render(step.action, bindings, model)
+    return {"name": step.name, "kind": step.action.kind, "action": action, "verify": verify}
 
 
 def admissible(event: Event, model: Model, policy: Policy, situation: Situation, now: datetime) -> bool:

@@ -19,7 +19,7 @@ from controller.store import remediations
 from controller.store.leader import Turn
 from controller.store.ledger import Ledger, Question
 from controller.store.plain import plain
-from controller.store.situation import Used, evidence_floor, situation
+from controller.store.situation import Used, evidence_floor, holds_target, situation
 
 _TICK = timedelta(microseconds=1)
 
@@ -158,8 +158,9 @@ def _start(
         held_until=now + run_length(policy) if audited else None,
         next_at=None if audited else now,
     )
-    remediations.create(ledger.turn, remediation, row["input_seq"], {"decision": row["id"], **decision.values})
-    ledger.started(remediation)
+    target = used.model.target if holds_target(policy) else None
+    remediations.create(ledger.turn, remediation, row["input_seq"], {"decision": row["id"], **decision.values}, target)
+    ledger.started(remediation, target)
     notify(ledger.turn, rules.receivers, remediation, {})
     return remediation
 

@@ -1,7 +1,7 @@
 """The engine's loop: the only orchestration. One thread decides and saves; workers touch the world.
 
-A round takes, in this order, what people asked for, a changed policy set, results of
-workers, new events, repeats, questions and remediations that are due. Each is a
+A round takes, in this order, what people asked for, a changed policy set, what objects in the
+cluster came to, results of workers, new events, repeats, questions and remediations that are due. Each is a
 transaction of its own that begins with the leader's check, but for events, which are taken
 in batches. Start-up, recovery, retry and wake-up are all the same round: everything is
 found in the store.
@@ -16,20 +16,23 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import partial
+from typing import Any
 
 from sqlalchemy import Connection
 
 from controller.decision import Decision
-from controller.engine import careful, starting
+from controller.engine import careful, observing, starting
 from controller.engine.acting import carry_out, give_up
 from controller.engine.adopting import bring_into_force
 from controller.engine.asking import ask_again
+from controller.engine.following import Following
 from controller.engine.moving import tick
 from controller.engine.recording import record_action, record_sample
 from controller.engine.rules import Rules
 from controller.engine.using import renew, use
-from controller.engine.working import ActionEnded, Result, Workers
+from controller.engine.working import ActionBegun, ActionEnded, Looked, Result, SampleTaken, Workers
 from controller.errors import Conflict, ModelmendError, NotLeader, TemporaryError
+from controller.kube import Kube
 from controller.metrics import Metrics
 from controller.policy import PolicySet
 from controller.remediation import Intent, Phase, Remediation, Transition
@@ -70,6 +73,7 @@ class Engine:
         *,
         metrics: Metrics,
         workers: int = 8,
+        kube: Kube | None = None,
         on_decided: Callable[[int], None] = lambda _: None,
         on_saved: Callable[[], None] = lambda: None,
         crowded: Callable[[], bool] = lambda: False,
@@ -83,7 +87,8 @@ class Engine:
         self._proposed: deque[tuple[PolicySet, tuple[str, ...]]] = deque()
         self._wake = threading.Event()
         self._stopped = threading.Event()
-        self._workers = Workers(workers, self._note_process, self.wake)
+        self._workers = Workers(workers, self._note_process, self._note_resolved, self.wake, kube)
+        self._following = Following(kube, self.wake)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._batch = SMALLEST_BATCH
         self._took = 0.0  # seconds of the last batch
@@ -108,6 +113,7 @@ class Engine:
         self.wake()
         if self._thread.is_alive():
             self._thread.join()
+        self._following.stop()
         self._workers.stop(grace)
         try:
             self._record_results()
@@ -170,12 +176,13 @@ class Engine:
         if not self._recovered:
             self._recover()
         busy |= self._carry_out_acts()
+        busy |= observing.use_news(self.leadership.db, self._following, self._workers)
         busy |= self._record_results()
         busy |= self._use_events()
         busy |= self._use_renewals()
         busy |= self._ask_questions()
         busy |= self._look_at_remediations()
-        if self._world_behind or self._workers.dropped or not busy:
+        if self._world_behind or self._workers.dropped or self._workers.take_up() or not busy:
             self._world_behind = self._workers.dropped = False
             starting.catch_up(self.leadership.db, self._workers)
         return busy or bool(self._workers.results)
@@ -187,6 +194,7 @@ class Engine:
             self._careful_to = careful.probe_suspects(leadership, self._quarantine)
         for result in starting.cut_off(leadership):
             self._workers.report(result)
+        observing.take_over(leadership.db, self._following, self._workers)
         self._recovered = True
 
     # events
@@ -358,7 +366,7 @@ class Engine:
             return partial(self._moved, transition)
         if judgement is None or not judgement.sample_due:
             return None
-        return partial(self._workers.sample, remediation, starting.context(turn.conn, remediation))
+        return partial(self._workers.sample, remediation, starting.sample_context(turn.conn, remediation))
 
     def _moved(self, transition: Transition) -> None:
         after = transition.remediation
@@ -376,6 +384,10 @@ class Engine:
     def _note_process(self, intent: Intent, pid: int, pid_started: float) -> None:
         with self.leadership.transaction() as turn:
             remediations.tried(turn, intent, pid, pid_started)
+
+    def _note_resolved(self, intent: Intent, end_state: dict[str, Any], resource_version: str | None) -> None:
+        with self.leadership.transaction() as turn:
+            remediations.resolved(turn, intent, end_state, resource_version)
 
     def _record_results(self) -> bool:
         results = self._workers.results
@@ -396,14 +408,22 @@ class Engine:
                 continue  # is done twice: its remediation will time out, its fate unknown
             results.popleft()
             self._workers.recorded(result)
+            observing.go_on(result, self._following, self._workers)
             if transition is not None:
                 self._moved(transition)
         return busy
 
     def _record(self, turn: Turn, result: Result) -> Transition | None:
-        if isinstance(result, ActionEnded):
-            return record_action(turn, self.rules, result.intent, result.acted)
-        record_sample(turn, result.remediation, result.state, result.message)
+        match result:
+            case ActionEnded():
+                return record_action(turn, self.rules, result.intent, result.acted)
+            case ActionBegun():
+                remediations.begun(turn, result.intent, result.ref)
+                self._world_behind = True  # it may be to stop since
+            case SampleTaken():
+                record_sample(turn, result.remediation, result.state, result.message)
+            case Looked():
+                pass  # what it comes to is reported when it is gone on with
         return None
 
     # faults

@@ -8,8 +8,8 @@ from datetime import datetime
 from controller.decision import Happening, Reason, hold
 from controller.engine.notices import notify
 from controller.engine.rules import Rules
-from controller.judge import Judgement, Verdict, judge_command, judge_quiet, judge_resolved
-from controller.policy import CommandVerification, QuietVerification, ResolvedVerification
+from controller.judge import Judgement, Verdict, judge_command, judge_quiet, judge_resolved, judge_rollout
+from controller.policy import CommandVerification, QuietVerification, ResolvedVerification, RolloutVerification
 from controller.remediation import Cause, Input, Phase, Remediation, Tick, Transition, advance
 from controller.store import questions, remediations
 from controller.store.leader import Turn
@@ -68,6 +68,8 @@ def _judge(ledger: Ledger, r: Remediation) -> Judgement:
     match spec:
         case CommandVerification():
             return judge_command(spec, remediations.samples(conn, r), since, now)
+        case RolloutVerification():
+            return judge_rollout(spec, remediations.samples(conn, r), since, now)
         case QuietVerification():
             return judge_quiet(spec, remediations.samples(conn, r), since, now)
         case ResolvedVerification():
@@ -91,6 +93,7 @@ def move(ledger: Ledger, rules: Rules, transition: Transition, input_seq: int) -
         ledger.load([(after.namespace, after.model)])
         _end_quiet_conditions(ledger, after)
         _ask_again(ledger, after)
+        _ask_about_target(ledger, rules, after)
         ledger.flush()
         if any(step.changing for step in after.steps):  # it held a slot of the fleet
             questions.ask_for_fleet(turn, 1)
@@ -142,6 +145,19 @@ def _ask_again(ledger: Ledger, r: Remediation) -> None:
             since=now,
         )
     )
+
+
+def _ask_about_target(ledger: Ledger, rules: Rules, r: Remediation) -> None:
+    """Questions about other models that the same object serves."""
+    target = remediations.target_of(ledger.turn.conn, r.id)
+    if target is None:
+        return
+    keys = [key for key, model in sorted(rules.policies.models.items()) if model.target == target]
+    ledger.load(keys)
+    for key in keys:
+        for question in ledger.questions(key):
+            if question.retry_on == Happening.REMEDIATION_ENDED and key != (r.namespace, r.model):
+                ledger.ask(replace(question, retry_at=ledger.turn.now))
 
 
 def _is_own(ledger: Ledger, key: tuple[str, str], condition_id: str, source: str) -> bool:

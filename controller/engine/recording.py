@@ -12,10 +12,11 @@ from controller.store.leader import Turn
 def record_action(turn: Turn, rules: Rules, intent: Intent, acted: Acted) -> Transition | None:
     """Write how an action ended, and move its remediation; None where that has gone on without it."""
     remediation = remediations.read(turn.conn, intent.remediation_id)
-    if remediation is None:
+    if remediation is None or not remediations.is_open(turn.conn, intent):  # an end may be seen twice
         return None
     input_seq = turn.input("observation", remediation.id)
     value = {"state": acted.state, "message": acted.message, "outputs": acted.outputs}
+    value |= {"reason": acted.reason} if acted.reason else {}
     remediations.observe(turn, remediation, input_seq, value, at=turn.now, intent=intent)
     remediations.finished(turn, intent, acted)
     if (remediation.step, remediation.attempt) != (intent.step, intent.attempt):

@@ -121,7 +121,7 @@ def _observation(recorded: Connection, turn: Turn, rules: Rules, row: Row[Any]) 
     query = select(o.value, i.key).outerjoin(schema.intents, i.id == o.intent_id).where(o.input_seq == row.seq)
     value, key = recorded.execute(query).one()
     if key is not None:
-        acted = Acted(value["state"], value["message"], value["outputs"])
+        acted = Acted(value["state"], value["message"], value["outputs"], value.get("reason", ""))
         record_action(turn, rules, remediations.intent_under(turn.conn, key), acted)
         return rules
     remediation = remediations.read(turn.conn, row.ref)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from controller import actions
 from controller.engine.working import ActionEnded, Workers
-from controller.remediation import Acted, Phase, Remediation
+from controller.remediation import IN_CLUSTER, Acted, Phase, Remediation
 from controller.store import remediations
 from controller.store.database import Database
 from controller.store.leader import Leadership
@@ -51,32 +51,44 @@ def context(conn: Connection, r: Remediation) -> dict[str, Any]:
     return extra | {"traceparent": trace} if trace else extra
 
 
+def sample_context(conn: Connection, r: Remediation) -> dict[str, Any]:
+    """The same for a verification: beside it, what the action reported, and what it was where it was a rollout."""
+    acted = r.parameters[r.step]
+    rollout = acted["action"] if acted["kind"] == "rollout" else None
+    return context(conn, r) | {"outputs": remediations.outputs(conn, r), "rollout": rollout}
+
+
 def catch_up(db: Database, workers: Workers) -> None:
     """Start what is intended and not in hand, stop what is to stop: from the store, so nothing between is lost."""
     with db.read() as conn:
-        for intent in remediations.open_intents(conn):
-            remediation = remediations.read(conn, intent.remediation_id)
-            if remediation is None:
-                continue
+        for intent, phase in remediations.intents_to_begin_or_stop(conn):
             in_hand = workers.has(intent.id)
-            if remediation.phase is Phase.RUNNING and not in_hand:
-                workers.act(intent, context(conn, remediation))
-            elif remediation.phase is Phase.STOPPING and in_hand:
+            if in_hand and phase == Phase.STOPPING:
                 workers.cancel(intent.id)
-            elif remediation.phase is Phase.STOPPING and intent.first_tried_at is None:
+            elif in_hand or workers.has(("halt", intent.id)):
+                continue
+            elif phase == Phase.RUNNING or intent.action in IN_CLUSTER:
+                remediation = remediations.read(conn, intent.remediation_id)
+                assert remediation is not None
+                give = workers.act if phase == Phase.RUNNING else workers.halt
+                give(intent, context(conn, remediation))
+            elif intent.first_tried_at is None:
                 workers.report(ActionEnded(intent, Acted("stopped", "never begun")))
 
 
 def cut_off(leadership: Leadership) -> list[ActionEnded]:
     """Commands that an earlier process had begun: killed if they still run, their fate unknown.
 
-    What was intended and never begun, and requests (sent again under their key), simply start.
+    What was intended and never begun, and requests (sent again under their key), simply start; what
+    was begun in the cluster goes on there.
     """
     with leadership.db.read() as conn:
         intents = remediations.open_intents(conn)
         found = [(intent, remediations.read(conn, intent.remediation_id)) for intent in intents]
     ended = []
     for intent, remediation in found:
+        if intent.action in IN_CLUSTER:
+            continue
         if intent.action == "command" and intent.first_tried_at is not None:
             killed = actions.orphan(intent)
             message = "cut off by a restart" + (": its process was still running and was killed" if killed else "")

@@ -189,9 +189,13 @@ def connect(
 
     Raises ConfigError.
     """
-    import urllib3  # noqa: PLC0415
-    from kubernetes import client, config  # noqa: PLC0415
-    from kubernetes.utils.keepalive import tcp_keepalive_socket_options  # noqa: PLC0415
+    try:
+        import urllib3  # noqa: PLC0415
+        from kubernetes import client, config  # noqa: PLC0415
+        from kubernetes.utils.keepalive import tcp_keepalive_socket_options  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        message = f"kubernetes: want the package {error.name}: pip install 'modelmend[kubernetes]'"
+        raise ConfigError((message,)) from error
 
     settings = client.Configuration()
     file = str(kubeconfig) if kubeconfig else environ.get("KUBECONFIG") or ""

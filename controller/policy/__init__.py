@@ -11,7 +11,13 @@ from controller.policy.files import read_documents as read_documents
 from controller.policy.files import stamps as stamps
 from controller.policy.installation import Installation as Installation
 from controller.policy.model import Ambiguous as Ambiguous
+from controller.policy.model import GitOps as GitOps
 from controller.policy.model import Model as Model
+from controller.policy.model import Target as Target
+from controller.policy.objects import CLUSTER as CLUSTER
+from controller.policy.objects import read_object as read_object
+from controller.policy.parse import known_model as known_model
+from controller.policy.parse import known_policy as known_policy
 from controller.policy.parse import model_from_text as model_from_text
 from controller.policy.parse import policy_from_text as policy_from_text
 from controller.policy.policy_set import PolicySet as PolicySet
@@ -21,6 +27,12 @@ from controller.policy.reload import build_set as build_set
 from controller.policy.reload import restored as restored
 from controller.policy.render import render as render
 from controller.policy.render import render_verification as render_verification
+from controller.policy.serving import NoPlace as NoPlace
+from controller.policy.serving import Serving as Serving
+from controller.policy.serving import VersionPlace as VersionPlace
+from controller.policy.serving import normalised as normalised
+from controller.policy.serving import read_version as read_version
+from controller.policy.serving import version_patch as version_patch
 from controller.policy.types import Action as Action
 from controller.policy.types import Argument as Argument
 from controller.policy.types import Breaker as Breaker
@@ -29,6 +41,7 @@ from controller.policy.types import CommandAction as CommandAction
 from controller.policy.types import CommandVerification as CommandVerification
 from controller.policy.types import Corroboration as Corroboration
 from controller.policy.types import Counter as Counter
+from controller.policy.types import JobAction as JobAction
 from controller.policy.types import Limits as Limits
 from controller.policy.types import ModelSelector as ModelSelector
 from controller.policy.types import PageAction as PageAction
@@ -36,6 +49,9 @@ from controller.policy.types import Policy as Policy
 from controller.policy.types import QuietVerification as QuietVerification
 from controller.policy.types import RequestAction as RequestAction
 from controller.policy.types import ResolvedVerification as ResolvedVerification
+from controller.policy.types import RolloutAction as RolloutAction
+from controller.policy.types import RolloutVerification as RolloutVerification
 from controller.policy.types import Step as Step
 from controller.policy.types import Trigger as Trigger
 from controller.policy.types import Verification as Verification
+from controller.policy.types import WorkflowAction as WorkflowAction

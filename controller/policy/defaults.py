@@ -25,6 +25,9 @@ class Fallback:
     limits: Limits
     command_timeout: timedelta
     request_timeout: timedelta
+    workflow_timeout: timedelta
+    job_timeout: timedelta
+    rollout_timeout: timedelta
     settle: timedelta
     hold: timedelta
     within: timedelta
@@ -44,6 +47,9 @@ BUILT_IN = Fallback(
     ),
     command_timeout=timedelta(minutes=15),
     request_timeout=timedelta(minutes=15),
+    workflow_timeout=timedelta(hours=6),
+    job_timeout=timedelta(hours=6),
+    rollout_timeout=timedelta(minutes=30),
     settle=timedelta(minutes=10),
     hold=timedelta(minutes=5),
     within=timedelta(hours=4),
@@ -63,6 +69,9 @@ def read_defaults(spec: Place) -> Fallback:
         limits=read_limits(fields, BUILT_IN.limits),
         command_timeout=duration(timeout, "command", BUILT_IN.command_timeout),
         request_timeout=duration(timeout, "request", BUILT_IN.request_timeout),
+        workflow_timeout=duration(timeout, "workflow", BUILT_IN.workflow_timeout),
+        job_timeout=duration(timeout, "job", BUILT_IN.job_timeout),
+        rollout_timeout=duration(timeout, "rollout", BUILT_IN.rollout_timeout),
         settle=duration(fields, "settle", BUILT_IN.settle, zero=True),
         hold=duration(fields, "for", BUILT_IN.hold, zero=True),
         within=duration(fields, "within", BUILT_IN.within),

@@ -15,13 +15,17 @@ from controller.policy.types import (
     CommandAction,
     CommandVerification,
     Corroboration,
+    JobAction,
     Limits,
     PageAction,
     Policy,
     QuietVerification,
     ResolvedVerification,
+    RolloutAction,
+    RolloutVerification,
     Step,
     Trigger,
+    WorkflowAction,
 )
 
 
@@ -31,7 +35,8 @@ class Installation:
 
     `types` says of each known event type whether it opens a condition. `commands` is False
     where the store is PostgreSQL: several replicas cannot promise at most once for a local
-    process. What is kept for `events_kept` and `decisions_kept` bounds every span.
+    process. `cluster` is True where there is a Kubernetes to act on. What is kept for
+    `events_kept` and `decisions_kept` bounds every span.
     """
 
     types: Mapping[str, bool]
@@ -39,6 +44,7 @@ class Installation:
     commands: bool
     events_kept: timedelta
     decisions_kept: timedelta
+    cluster: bool = False
 
     @classmethod
     def of(
@@ -47,12 +53,13 @@ class Installation:
         receivers: Iterable[str] = (),
         *,
         commands: bool = True,
+        cluster: bool = False,
         events_kept: timedelta = timedelta(days=90),
         decisions_kept: timedelta = timedelta(days=400),
     ) -> Installation:
         """From the settings' parts; the receiver `default` exists always."""
         opens = {name: _opens(types, name) for name in types.names()}
-        return cls(opens, frozenset({"default", *receivers}), commands, events_kept, decisions_kept)
+        return cls(opens, frozenset({"default", *receivers}), commands, events_kept, decisions_kept, cluster)
 
 
 def _opens(types: EventTypes, name: str) -> bool:
@@ -79,6 +86,9 @@ def defaults_faults(fallback: Fallback, spec: Mapping[str, Any], installation: I
     found = [("spec.wait", fallback.wait, "events"), *_limit_spans(fallback.limits)]
     found += [("spec.timeout.command", fallback.command_timeout, "decisions")]
     found += [("spec.timeout.request", fallback.request_timeout, "decisions")]
+    found += [("spec.timeout.workflow", fallback.workflow_timeout, "decisions")]
+    found += [("spec.timeout.job", fallback.job_timeout, "decisions")]
+    found += [("spec.timeout.rollout", fallback.rollout_timeout, "decisions")]
     return faults + _span_faults([*found, ("spec.within", fallback.within, "decisions")], installation)
 
 
@@ -112,12 +122,17 @@ def _corroboration_faults(path: str, entries: tuple[Corroboration, ...], install
 
 def _step_faults(path: str, step: Step, installation: Installation, *, lasting: bool) -> Iterator[str]:
     refused = "not possible with a PostgreSQL store: a local process cannot be shared by replicas"
+    clusterless = "needs a cluster: start with --kubernetes"
     if isinstance(step.action, PageAction) and step.action.receiver not in installation.receivers:
         known = ", ".join(sorted(installation.receivers))
         yield f'{path}.page.receiver: want a configured receiver ({known}), got "{step.action.receiver}"'
     if isinstance(step.action, CommandAction) and not installation.commands:
         yield f"{path}.command: {refused}"
+    if isinstance(step.action, WorkflowAction | JobAction | RolloutAction) and not installation.cluster:
+        yield f"{path}.{step.action.kind}: {clusterless}"
     for at, verification in enumerate(step.verify):
+        if isinstance(verification, RolloutVerification) and not installation.cluster:
+            yield f"{path}.verify[{at}].rollout: {clusterless}"
         if isinstance(verification, CommandVerification) and not installation.commands:
             yield f"{path}.verify[{at}].command: {refused}"
         if isinstance(verification, ResolvedVerification) and not lasting:
@@ -142,8 +157,7 @@ def spans(policy: Policy) -> Iterator[_Span]:
     yield from _limit_spans(policy.limits)
     for at, step in enumerate(policy.steps):
         if not isinstance(step.action, PageAction):
-            kind = "command" if isinstance(step.action, CommandAction) else "request"
-            yield f"spec.steps[{at}].{kind}.timeout", step.action.timeout, "decisions"
+            yield f"spec.steps[{at}].{step.action.kind}.timeout", step.action.timeout, "decisions"
         for number, verification in enumerate(step.verify):
             path = f"spec.steps[{at}].verify[{number}]"
             yield f"{path}.within", verification.within, "decisions"

@@ -4,12 +4,29 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal, TypeAlias
+
+from controller.policy.serving import Serving
+
+Target: TypeAlias = tuple[str, str, str]
+"""Kind, namespace and name of an object in a cluster."""
+
+
+@dataclass(frozen=True, slots=True)
+class GitOps:
+    """How to change what Git decides: by a Workflow of this template, given these parameters."""
+
+    template: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Model:
-    """The thing mended, as its document says; without a document a bare name (`Model.bare`)."""
+    """The thing mended, as its document says; without a document a bare name (`Model.bare`).
+
+    `version_names` are how senders write a version, each with `{version}`. `gitops` None: what Git decides
+    is not touched.
+    """
 
     namespace: str
     name: str
@@ -17,6 +34,9 @@ class Model:
     text: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
     labels: Mapping[str, str] = field(default_factory=dict)
     baseline: Mapping[str, float] = field(default_factory=dict)
+    serving: Serving | None = None
+    version_names: tuple[str, ...] = ()
+    gitops: GitOps | Literal["ignored"] | None = None
 
     @classmethod
     def bare(cls, namespace: str, name: str) -> Model:
@@ -27,6 +47,11 @@ class Model:
     def key(self) -> str:
         """`namespace/name`, as people and messages write it."""
         return f"{self.namespace}/{self.name}"
+
+    @property
+    def target(self) -> Target | None:
+        """The object that serves it: kind, namespace, name."""
+        return (self.serving.kind, self.namespace, self.serving.name) if self.serving else None
 
     @property
     def documented(self) -> bool:

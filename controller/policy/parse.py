@@ -20,6 +20,7 @@ from controller.policy.defaults import (
 from controller.policy.digest import digest_of
 from controller.policy.model import Model
 from controller.policy.reading import Fields, Place
+from controller.policy.serving_keys import read_gitops, read_serving, read_version_names
 from controller.policy.steps import read_steps
 from controller.policy.triggers import read_triggers
 from controller.policy.types import ModelSelector, Policy
@@ -63,8 +64,18 @@ def read_model(text: dict[str, Any]) -> tuple[Model, list[str]]:
     fields = Place(text["spec"], "spec", faults).fields("model")
     metadata = text["metadata"]
     baseline = _read_baseline(fields) if "baseline" in fields else {}
-    labels = metadata.get("labels", {})
-    return Model(metadata["namespace"], metadata["name"], digest_of(text), text, labels, baseline), faults
+    model = Model(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        digest=digest_of(text),
+        text=text,
+        labels=metadata.get("labels", {}),
+        baseline=baseline,
+        serving=read_serving(fields),
+        version_names=read_version_names(fields),
+        gitops=read_gitops(fields),
+    )
+    return model, faults
 
 
 def fallback_of(spec: Any, faults: list[str]) -> Fallback:
@@ -80,6 +91,16 @@ def policy_from_text(text: dict[str, Any]) -> Policy:
 def model_from_text(text: dict[str, Any]) -> Model:
     """The model of a text that was in force once; ConfigError where this version cannot read it."""
     return _from_text(text, _models, read_model)
+
+
+def known_policy(digest: str) -> Policy | None:
+    """The policy of the text with this digest, where it was read lately: a digest has one text for ever."""
+    return _policies.get(digest)
+
+
+def known_model(digest: str) -> Model | None:
+    """The model of the text with this digest, likewise."""
+    return _models.get(digest)
 
 
 def _from_text(

@@ -55,7 +55,7 @@ def accept(
     """
     choice = _Choice(list(problems), {document.key: document for document in previous})
     unique = _without_twins(documents, choice.problems)
-    candidates = [*unique, *_staying(unique, choice.problems, previous)]
+    candidates = [*unique, *_staying(documents, unique, choice.problems, previous)]
 
     defaults: dict[str, Mapping[str, Any]] = {}
     for document in _of_kind("Defaults", candidates):
@@ -131,10 +131,12 @@ def _without_twins(documents: Sequence[Document], problems: list[Problem]) -> li
     return [found[0] for found in twins.values() if len(found) == 1]
 
 
-def _staying(unique: list[Document], problems: list[Problem], previous: Sequence[Document]) -> list[Document]:
-    """What was in force, is not among the readable documents, and is not known to be gone."""
+def _staying(
+    documents: Sequence[Document], unique: list[Document], problems: list[Problem], previous: Sequence[Document]
+) -> list[Document]:
+    """What was in force, is not among the documents that may be, and is not known to be gone."""
     good = {document.key for document in unique}
-    named = {problem.key for problem in problems if problem.key is not None}
+    named = {document.key for document in documents} | {problem.key for problem in problems if problem.key is not None}
     unreadable = {problem.file for problem in problems if problem.key is None}
     return [
         document

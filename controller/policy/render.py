@@ -16,14 +16,20 @@ from typing import Any
 
 from controller.policy.bindings import EXACT, Bindings
 from controller.policy.expression import Expression, ExpressionError
+from controller.policy.model import GitOps, Model
+from controller.policy.serving import NoPlace, check_version, normalised
 from controller.policy.types import (
     Action,
     Argument,
     CommandAction,
     CommandVerification,
+    JobAction,
     QuietVerification,
     RequestAction,
+    RolloutAction,
+    RolloutVerification,
     Verification,
+    WorkflowAction,
 )
 
 MAX_ARGUMENT = 64 * 1024
@@ -31,12 +37,15 @@ MAX_ARGUMENT = 64 * 1024
 MAX_BODY = 1024 * 1024
 
 
-def render(action: Action, bindings: Bindings) -> dict[str, Any]:
-    """What the action is to do for this event; durations in seconds. Raises ExpressionError.
+def render(action: Action, bindings: Bindings, model: Model) -> dict[str, Any]:
+    """What the action is to do for this event and model; durations in seconds. Raises ExpressionError.
 
-    command: `argv`, `timeout`, `idempotent`, `env`, `cwd`; request: `url`, `method`, `headers`,
-    `body`, `timeout`; page: `receiver`.
+    workflow: `template`, `parameters`, `outputs`, `timeout`, `serving`; job: `cronJob`, `env`, `timeout`;
+    rollout: `do`, `promote`, `to`, `about`, `serving`, `gitops`, `timeout`; command: `argv`, `timeout`,
+    `idempotent`, `env`, `cwd`; request: `url`, `method`, `headers`, `body`, `timeout`; page: `receiver`.
     """
+    if isinstance(action, WorkflowAction | JobAction | RolloutAction):
+        return _cluster(action, bindings, model)
     if isinstance(action, CommandAction):
         return {
             "argv": _argv(action.argv, bindings),
@@ -56,8 +65,16 @@ def render(action: Action, bindings: Bindings) -> dict[str, Any]:
     return {"receiver": action.receiver}
 
 
-def render_verification(verification: Verification, bindings: Bindings) -> dict[str, Any]:
-    """What the verification is to do; `kind` is command, quiet or resolved, durations in seconds."""
+def render_verification(verification: Verification, bindings: Bindings, model: Model) -> dict[str, Any]:
+    """What the verification is to do; `kind` is rollout, command, quiet or resolved, durations in seconds."""
+    if isinstance(verification, RolloutVerification):
+        return {
+            "kind": "rollout",
+            "wants": verification.wants,
+            "every": verification.every.total_seconds(),
+            "within": verification.within.total_seconds(),
+            "serving": _serving(model),
+        }
     times = {"settle": verification.settle.total_seconds(), "within": verification.within.total_seconds()}
     if isinstance(verification, QuietVerification):
         return {"kind": "quiet", "quiet": verification.quiet.total_seconds(), **times}
@@ -73,6 +90,54 @@ def render_verification(verification: Verification, bindings: Bindings) -> dict[
             **times,
         }
     return {"kind": "resolved", **times}
+
+
+def _cluster(action: WorkflowAction | JobAction | RolloutAction, bindings: Bindings, model: Model) -> dict[str, Any]:
+    if isinstance(action, WorkflowAction):
+        return {
+            "template": action.template,
+            "parameters": _env(action.parameters, bindings),
+            "outputs": {"version": action.version_output, "verdict": action.verdict_output},
+            "timeout": action.timeout.total_seconds(),
+            "serving": _serving(model),
+        }
+    if isinstance(action, JobAction):
+        return {
+            "cronJob": action.cron_job,
+            "env": _env(action.env, bindings),
+            "timeout": action.timeout.total_seconds(),
+        }
+    about = bindings.event.get("version")
+    return {
+        "do": action.do,
+        "promote": action.promote,
+        "to": None if action.to is None else _version(action.to, bindings, model),
+        "about": None if about is None else normalised(about, model.version_names),
+        "serving": _serving(model),
+        "gitops": _gitops(model),
+        "timeout": action.timeout.total_seconds(),
+    }
+
+
+def _version(argument: Argument, bindings: Bindings, model: Model) -> str:
+    """The version to set; from an event it may be anything, so it must fit where it is written."""
+    version = normalised(_argument(argument, bindings), model.version_names)
+    if model.serving is not None and model.serving.version is not None:
+        try:
+            check_version(model.serving.version.plain(), version)
+        except NoPlace as error:
+            raise ExpressionError(f"to: {error}") from error
+    return version
+
+
+def _serving(model: Model) -> dict[str, Any] | None:
+    return model.serving.plain() if model.serving else None
+
+
+def _gitops(model: Model) -> Any:
+    if isinstance(model.gitops, GitOps):
+        return {"template": model.gitops.template, "parameters": dict(model.gitops.parameters)}
+    return model.gitops
 
 
 def as_text(value: Any) -> str:

@@ -7,7 +7,8 @@ from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
-from controller.durations import format_duration
+from controller.policy.arguments import read_argument, read_env
+from controller.policy.cluster_steps import read_every, read_job, read_rollout, read_rollout_verification, read_workflow
 from controller.policy.defaults import Fallback, check_room, duration
 from controller.policy.keys import LATER
 from controller.policy.reading import Fields, Place, either
@@ -24,9 +25,8 @@ from controller.policy.types import (
     Verification,
 )
 
-_ACTIONS = ("command", "request", "page")
-_VERIFICATIONS = ("command", "quiet", "resolved")
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ACTIONS = ("workflow", "job", "rollout", "command", "request", "page")
+_VERIFICATIONS = ("rollout", "command", "quiet", "resolved")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OUR_HEADERS = ("idempotency-key", "content-length", "transfer-encoding", "connection", "host")
 EVERY = timedelta(minutes=1)
@@ -73,6 +73,12 @@ def _read_action(fields: Fields, kind: str, fallback: Fallback) -> Action:
         return _read_command(place, fallback)
     if kind == "request":
         return _read_request(place, fallback)
+    if kind == "workflow":
+        return read_workflow(place, fallback)
+    if kind == "job":
+        return read_job(place, fallback)
+    if kind == "rollout":
+        return read_rollout(place, fallback)
     receiver = place.fields("page").get("receiver")
     return PageAction(receiver.text("a receiver's name") if receiver else "default")
 
@@ -84,7 +90,7 @@ def _read_command(place: Place, fallback: Fallback) -> CommandAction:
         argv=_read_argv(fields),
         timeout=duration(fields, "timeout", fallback.command_timeout),
         idempotent=idempotent.flag() if idempotent else False,
-        env=_read_env(fields),
+        env=read_env(fields),
         cwd=_read_cwd(fields),
     )
 
@@ -96,31 +102,7 @@ def _read_argv(fields: Fields) -> tuple[Argument, ...]:
         if not isinstance(program.value, str):
             program.want("the program as a string")
             return ()
-    return tuple(_read_argument(item) for item in items)
-
-
-def _read_argument(place: Place) -> Argument:
-    if isinstance(place.value, dict):
-        expression = place.fields("expression").need("expr", "an expression")
-        return (expression.expression() if expression else None) or ""
-    if place.value == "":
-        return ""
-    if isinstance(place.value, int | float) and not isinstance(place.value, bool):
-        place.refuse(f'want a string or {{expr: …}}, got {place.value}; put it in quotes: "{place.value}"')
-        return ""
-    return place.text("a string or {expr: …}")
-
-
-def _read_env(fields: Fields) -> dict[str, Argument]:
-    env: dict[str, Argument] = {}
-    for name, place in fields.at("env").entries("variables") if "env" in fields else []:
-        if not _VARIABLE.fullmatch(name):
-            place.refuse("want a variable's name of letters, digits and _")
-        elif name.startswith("MODELMEND_"):
-            place.refuse("MODELMEND_* are set by modelmend")
-        else:
-            env[name] = _read_argument(place)
-    return env
+    return tuple(read_argument(item) for item in items)
 
 
 def _read_cwd(fields: Fields) -> str | None:
@@ -138,7 +120,7 @@ def _read_request(place: Place, fallback: Fallback) -> RequestAction:
         elif name.lower() in _OUR_HEADERS:
             header.refuse("this header is set by modelmend")
         else:
-            headers[name] = _read_argument(header)
+            headers[name] = read_argument(header)
     return RequestAction(
         url=_read_url(url) if url else "",
         timeout=duration(fields, "timeout", fallback.request_timeout),
@@ -196,6 +178,8 @@ def _read_verification(place: Place, fallback: Fallback) -> Verification | None:
             place.refuse(f"want {either(_VERIFICATIONS)}, got {' and '.join(kinds) or 'none'}")
         return None
     fields = place.fields(f"{kinds[0]} verification", later="verification")
+    if kinds[0] == "rollout":
+        return read_rollout_verification(fields, fallback)
     settle = duration(fields, "settle", fallback.settle, zero=True)
     within = duration(fields, "within", fallback.within)
     if kinds[0] == "quiet":
@@ -210,9 +194,7 @@ def _read_verification(place: Place, fallback: Fallback) -> Verification | None:
             resolved.want("{}")
         return ResolvedVerification(settle, hold, within)
     command = fields.at("command").fields("verifying command")
-    every = duration(fields, "every", EVERY)
-    if "every" in fields and every >= within > timedelta():
-        fields.at("every").refuse(f'want less than within ({format_duration(within)}), got "{format_duration(every)}"')
+    every = read_every(fields, EVERY, within)
     return CommandVerification(
         argv=_read_argv(command),
         timeout=duration(command, "timeout", fallback.command_timeout),
@@ -220,6 +202,6 @@ def _read_verification(place: Place, fallback: Fallback) -> Verification | None:
         settle=settle,
         hold=hold,
         within=within,
-        env=_read_env(command),
+        env=read_env(command),
         cwd=_read_cwd(command),
     )

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Any, ClassVar, Literal, TypeAlias
 
 from controller.policy.expression import Expression
 
@@ -91,11 +91,15 @@ class Limits:
 
 Argument: TypeAlias = str | Expression
 
+MODEL_VERSION, VERDICT = "model-version", "verdict"
+"""The global outputs in which a Workflow reports, where a policy names no others."""
+
 
 @dataclass(frozen=True, slots=True)
 class CommandAction:
     """A local process: argv without a shell, the environment besides ours, its working folder."""
 
+    kind: ClassVar[str] = "command"
     argv: tuple[Argument, ...]
     timeout: timedelta
     idempotent: bool = False
@@ -107,6 +111,7 @@ class CommandAction:
 class RequestAction:
     """An HTTP call; `body` is JSON in which an `Expression` may stand for any value."""
 
+    kind: ClassVar[str] = "request"
     url: str
     timeout: timedelta
     method: Literal["POST", "PUT", "PATCH"] = "POST"
@@ -115,13 +120,60 @@ class RequestAction:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkflowAction:
+    """An Argo Workflow made from a WorkflowTemplate of the policy's namespace.
+
+    `version_output` and `verdict_output` name the global outputs in which it reports.
+    """
+
+    kind: ClassVar[str] = "workflow"
+    template: str
+    timeout: timedelta
+    parameters: Mapping[str, Argument] = field(default_factory=dict)
+    version_output: str = MODEL_VERSION
+    verdict_output: str = VERDICT
+
+
+@dataclass(frozen=True, slots=True)
+class JobAction:
+    """A Job made from a CronJob's template, with these variables in its containers besides."""
+
+    kind: ClassVar[str] = "job"
+    cron_job: str
+    timeout: timedelta
+    env: Mapping[str, Argument] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutAction:
+    """What is done to the Model's serving object; `promote` and `to` say how far, and to which version."""
+
+    kind: ClassVar[str] = "rollout"
+    do: Literal["abort", "promote", "pause", "restart", "to"]
+    timeout: timedelta
+    promote: Literal["next", "full"] | None = None
+    to: Argument | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class PageAction:
     """Tell people; ends the ladder."""
 
+    kind: ClassVar[str] = "page"
     receiver: str = "default"
 
 
-Action: TypeAlias = CommandAction | RequestAction | PageAction
+Action: TypeAlias = CommandAction | RequestAction | WorkflowAction | JobAction | RolloutAction | PageAction
+"""`kind` of each is its key in a document."""
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutVerification:
+    """The serving object is asked every `every`, until all traffic is on the new version, or on the stable one."""
+
+    wants: Literal["promoted", "stable"]
+    every: timedelta
+    within: timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +208,7 @@ class ResolvedVerification:
     within: timedelta
 
 
-Verification: TypeAlias = CommandVerification | QuietVerification | ResolvedVerification
+Verification: TypeAlias = CommandVerification | QuietVerification | ResolvedVerification | RolloutVerification
 
 
 @dataclass(frozen=True, slots=True)

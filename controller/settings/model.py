@@ -131,6 +131,20 @@ class Settings(_Strict):
     policies: tuple[FilePath, ...] = Field(
         (), description="files, or folders of `*.yaml`, with policies and models; reloaded while running"
     )
+    kubernetes: bool = Field(
+        False,
+        strict=True,
+        description="watch a cluster for policies and models beside `policies`, and act on it: steps of the kinds "
+        "`workflow`, `job` and `rollout`",
+    )
+    kubeconfig: FilePath | None = Field(
+        None,
+        description="how the cluster is reached; not set: the file of `KUBECONFIG`, else the pod that it runs in, else "
+        "`~/.kube/config`",
+    )
+    context: str | None = Field(
+        None, min_length=1, description="context of the kubeconfig; not set: the one that it names as current"
+    )
     tokens: FilePath | None = Field(
         None,
         description="file with the digests of bearer tokens and their roles, as `modelmend token` writes it; every "
@@ -224,6 +238,13 @@ class Settings(_Strict):
                 "want a loopback address such as 127.0.0.1:8080, or `tokens`, or `insecure: true`",
                 {"field": "listen"},
             )
+        return self
+
+    @model_validator(mode="after")
+    def _cluster_is_used(self) -> Self:
+        for field in ("kubeconfig", "context"):
+            if getattr(self, field) is not None and not self.kubernetes:
+                raise PydanticCustomError("together", "want `kubernetes: true` beside it", {"field": field})
         return self
 
     @model_validator(mode="after")

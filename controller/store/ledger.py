@@ -19,7 +19,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from controller import schema
 from controller.events.condition import Condition
 from controller.events.event import Event
-from controller.policy import Policy, Trigger
+from controller.policy import Policy, Target, Trigger
 from controller.remediation import Remediation
 from controller.store import remediations
 from controller.store.leader import Turn
@@ -128,6 +128,7 @@ class Ledger:
         self._decisions: list[dict[str, Any]] = []
         self._decided: list[dict[str, Any]] = []
         self._look_again: set[str] = set()
+        self._targets: dict[Target, str] | None = None
         self._active: dict[str, Remediation | None] = {}
         self._signs: dict[tuple[str, str], tuple[Remediation, int, int, datetime]] = {}
         self._read_bars()
@@ -227,8 +228,18 @@ class Ledger:
         if before is None or before[3] < at:
             self._signs[remediation.id, state] = (remediation, event_seq, input_seq, at)
 
-    def started(self, remediation: Remediation) -> None:
-        """Have a new remediation counted."""
+    def holder(self, target: Target) -> str | None:
+        """The active remediation that holds an object, whichever model it is about."""
+        if self._targets is None:
+            t = schema.targets.c
+            rows = self.turn.conn.execute(select(t.kind, t.namespace, t.name, t.remediation_id).where(t.active))
+            self._targets = {(kind, namespace, name): id_ for kind, namespace, name, id_ in rows}
+        return self._targets.get(target)
+
+    def started(self, remediation: Remediation, target: Target | None) -> None:
+        """Have a new remediation counted, and the object that it holds."""
+        if target is not None and self._targets is not None:
+            self._targets[target] = remediation.id
         values = {name: getattr(remediation, name) for name in Past.__dataclass_fields__}
         past = Past(**values | {"phase": str(remediation.phase), "verdict": str(remediation.verdict)})
         self._past[remediation.namespace, remediation.model].append(past)

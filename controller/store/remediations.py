@@ -7,7 +7,7 @@ from `documents` and parsed once per digest (documents never change under their 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -16,23 +16,26 @@ from sqlalchemy import Connection, Row, Select, insert, select, update
 from controller import schema
 from controller.errors import Conflict
 from controller.judge import ConditionEnd, Sample, Verdict
-from controller.policy import Model, Policy, model_from_text, policy_from_text
-from controller.remediation import Acted, Cause, Intent, Phase, Remediation, Transition
+from controller.policy import Model, Policy, Target, known_model, known_policy, model_from_text, policy_from_text
+from controller.remediation import IN_CLUSTER, Acted, Cause, Intent, Phase, Remediation, Transition
 from controller.store.leader import Turn
 from controller.store.plain import plain
 
 _T = schema.remediations
+_CHUNK = 500  # names in one IN list
 _COLUMNS = tuple(column.name for column in _T.columns)
 
 
 def policy_of(conn: Connection, digest: str) -> Policy:
     """The policy with this digest, as it was in force."""
-    return policy_from_text(_text(conn, digest))
+    return known_policy(digest) or policy_from_text(_text(conn, digest))
 
 
 def model_of(conn: Connection, digest: str | None, namespace: str, name: str) -> Model:
     """The model's document with this digest, or a bare model where there was none."""
-    return model_from_text(_text(conn, digest)) if digest else Model.bare(namespace, name)
+    if not digest:
+        return Model.bare(namespace, name)
+    return known_model(digest) or model_from_text(_text(conn, digest))
 
 
 def _text(conn: Connection, digest: str) -> dict[str, Any]:
@@ -42,12 +45,19 @@ def _text(conn: Connection, digest: str) -> dict[str, Any]:
     return text
 
 
-def create(turn: Turn, remediation: Remediation, input_seq: int, values: dict[str, Any]) -> None:
+def create(
+    turn: Turn, remediation: Remediation, input_seq: int, values: dict[str, Any], target: Target | None = None
+) -> None:
     """Write a new remediation with its first transition.
 
-    :raises Conflict: (from the write door) where the model has an active one already.
+    :param target: the object that it holds until it is over.
+    :raises Conflict: (from the write door) where the model, or the target, has an active one already.
     """
     turn.conn.execute(insert(_T).values(**_row(remediation)))
+    if target is not None:
+        kind, namespace, name = target
+        held = {"remediation_id": remediation.id, "kind": kind, "namespace": namespace, "name": name, "active": True}
+        turn.conn.execute(insert(schema.targets).values(**held))
     _record(turn, Transition(remediation, remediation.phase, values), input_seq, from_phase="")
 
 
@@ -107,6 +117,7 @@ def _intent_row(r: Remediation) -> dict[str, Any]:
         "action": r.parameters[r.step]["kind"],
         "key": r.key,
         "end_state": r.parameters[r.step]["action"],
+        "first_tried_at": r.phase_since if r.parameters[r.step]["kind"] in IN_CLUSTER else None,
     }
 
 
@@ -124,6 +135,13 @@ def _remediation(conn: Connection, row: Row[Any]) -> Remediation:
             "steps": policy_of(conn, row.policy_digest).steps,
         }
     )
+
+
+def target_of(conn: Connection, remediation_id: str) -> Target | None:
+    """The object that a remediation holds, or held."""
+    t = schema.targets.c
+    row = conn.execute(select(t.kind, t.namespace, t.name).where(t.remediation_id == remediation_id)).one_or_none()
+    return (row.kind, row.namespace, row.name) if row else None
 
 
 def read(conn: Connection, remediation_id: str) -> Remediation | None:
@@ -175,6 +193,63 @@ def open_intents(conn: Connection) -> list[Intent]:
     return [_intent(row) for row in rows]
 
 
+def intents_to_begin_or_stop(conn: Connection) -> list[tuple[Intent, str]]:
+    """Open intents that nobody follows yet, or that are to be stopped, oldest first, each with its phase."""
+    intents = schema.intents
+    begun = (_T.c.phase == str(Phase.RUNNING)) & intents.c.ref.is_(None)
+    wanted = begun | (_T.c.phase == str(Phase.STOPPING))
+    query = select(intents, _T.c.phase).join(_T, _T.c.id == intents.c.remediation_id)
+    rows = conn.execute(query.where(intents.c.done_at.is_(None), wanted).order_by(intents.c.id))
+    return [(_intent(row), row.phase) for row in rows]
+
+
+def intents_followed(conn: Connection) -> list[Intent]:
+    """Open intents that go by an object in the cluster, oldest first."""
+    return [intent for intent in open_intents(conn) if intent.ref is not None]
+
+
+def intents_about(conn: Connection, names: Collection[tuple[str, str, str]]) -> list[Intent]:
+    """Open intents that go by one of these objects, given by kind, namespace and name.
+
+    What we create is found by its name, which is the intent's key, also where its creation is not
+    recorded yet; what others created (a rollout's object), among the open rollouts.
+    """
+    intents = schema.intents
+    keys = sorted({name for _, _, name in names})
+    found: dict[int, Intent] = {}
+    for start in range(0, len(keys), _CHUNK):
+        mine = intents.c.key.in_(keys[start : start + _CHUNK]) | (intents.c.action == "rollout")
+        for row in conn.execute(select(intents).where(intents.c.done_at.is_(None), mine)):
+            found[row.id] = _intent(row)
+    return [found[id_] for id_ in sorted(found)]
+
+
+def begun(turn: Turn, intent: Intent, ref: Mapping[str, str]) -> None:
+    """Write the object that an intent goes by."""
+    turn.conn.execute(update(schema.intents).where(schema.intents.c.id == intent.id).values(ref=dict(ref)))
+
+
+def resolved(turn: Turn, intent: Intent, end_state: Mapping[str, Any], resource_version: str | None) -> None:
+    """Write what a patch is about to set, and the resourceVersion that it is for."""
+    values = {"end_state": dict(end_state), "resource_version": resource_version}
+    turn.conn.execute(update(schema.intents).where(schema.intents.c.id == intent.id).values(**values))
+
+
+def is_open(conn: Connection, intent: Intent) -> bool:
+    """Whether an intent's outcome is not known yet."""
+    query = select(schema.intents.c.id).where(schema.intents.c.id == intent.id, schema.intents.c.done_at.is_(None))
+    return conn.execute(query).one_or_none() is not None
+
+
+def outputs(conn: Connection, r: Remediation) -> dict[str, Any]:
+    """What the action of the rung at hand has reported."""
+    o, i = schema.observations.c, schema.intents.c
+    mine = (i.remediation_id == r.id, i.step == r.step, i.attempt == r.attempt)
+    query = select(o.value).join(schema.intents, i.id == o.intent_id).where(*mine).order_by(o.id.desc()).limit(1)
+    value = conn.execute(query).scalar()
+    return dict(value.get("outputs") or {}) if value else {}
+
+
 def intent_under(conn: Connection, key: str) -> Intent:
     """The intent with this key."""
     return _intent(conn.execute(select(schema.intents).where(schema.intents.c.key == key)).one())
@@ -193,6 +268,8 @@ def _intent(row: Row[Any]) -> Intent:
         pid_started=row.pid_started,
         first_tried_at=row.first_tried_at,
         outcome=row.outcome,
+        resource_version=row.resource_version,
+        ref=row.ref,
     )
 
 

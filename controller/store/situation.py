@@ -51,6 +51,8 @@ def situation(
     spent = sorted(past.started_at for past in counted if _spends(past, policy, now))
     budget, breaker = policy.limits.budget, policy.limits.breaker
     active, until = _active(policy, ledger.past(used.key), now)
+    if active is None and holds_target(policy) and used.model.target is not None:
+        active = ledger.holder(used.model.target)
     question = ledger.question(policy, used.key)
     whens = {facts.digest: facts for facts in earlier}
     asked_again = question is not None and question.event_seq == used.seq
@@ -126,6 +128,11 @@ def did_not_help(past: Past) -> bool:
     return past.phase in ("Failed", "Escalated") or (
         past.phase != "Succeeded" and past.verdict in ("unchanged", "worse", "unknown")
     )
+
+
+def holds_target(policy: Policy) -> bool:
+    """Whether a remediation of this policy holds the object that serves its model: at most one does at a time."""
+    return policy.changing and policy.mode != "audit"
 
 
 def _active(policy: Policy, past: list[Past], now: datetime) -> tuple[str | None, datetime | None]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tests.cluster import given, host, kind, node
+from tests.cluster import argo, given, host, kind, node, volumes
 from tests.cluster.components import HOST_ADDRESS
 from tests.cluster.host import CACHE, ClusterError, say
 
@@ -63,6 +63,11 @@ class Cluster:
     def load(self, archive: Path) -> None:
         """Give it the images of a docker archive."""
         WAYS[self.way].load(archive)
+
+    def renew_disks(self) -> None:
+        """Empty a node's disks whose claims are gone, for others; elsewhere the provisioner does so."""
+        if self.way == "node":
+            volumes.renew(argo.Kubectl(self.kubeconfig), node.STATE / "lib")
 
     def stop(self, program: str) -> None:
         """End one of components.COMMANDS, such as `apiserver`, as a crash does."""

@@ -27,12 +27,18 @@ from controller.policy import (
     CommandAction,
     Corroboration,
     Expression,
+    JobAction,
     Model,
     ModelSelector,
     Policy,
     RequestAction,
+    RolloutAction,
+    RolloutVerification,
+    Serving,
     Step,
     Trigger,
+    VersionPlace,
+    WorkflowAction,
 )
 from tests.conftest import NOON
 from tests.unit.cases import (
@@ -68,6 +74,38 @@ PAGES = policy(PAGE)
 def answer(given: Situation, about: Policy | None = None, event: Event | None = None, now: datetime = NOON) -> Decision:
     """What is decided of the example event."""
     return decide(event or drift(), MODEL, about or policy(), given, now)
+
+
+def test_actions_on_a_cluster_are_rendered_for_the_model() -> None:
+    """What a step on a cluster is to do stands in the decision: by the Model's serving object and names of versions."""
+    ladder = (
+        Step("train", WorkflowAction("retrain-model", TIMEOUT, {"model": Expression("model.name")})),
+        Step("nightly", JobAction("nightly-train", TIMEOUT)),
+        Step("abort", RolloutAction("abort", TIMEOUT), (RolloutVerification("stable", MINUTE, HOUR),)),
+    )
+    served = replace(
+        MODEL,
+        serving=Serving("Rollout", "salary", VersionPlace("env", "VERSION")),
+        version_names=("salary-predictor-{version}",),
+    )
+    event = drift(version="salary-predictor-v5")
+    found = decide(event, served, policy(*ladder), situation(), NOON)
+    assert found.parameters is not None
+    assert [step["kind"] for step in found.parameters] == ["workflow", "job", "rollout"]
+    train, _, abort = found.parameters
+    serving = {"kind": "Rollout", "name": "salary", "version": {"in": "env", "name": "VERSION", "container": None}}
+    assert train["action"]["parameters"] == {"model": "salary-predictor"}
+    assert train["action"]["serving"] == abort["action"]["serving"] == abort["verify"][0]["serving"] == serving
+    assert (abort["action"]["do"], abort["action"]["about"]) == ("abort", "v5")
+
+
+def test_a_version_that_cannot_be_set_is_a_condition_error() -> None:
+    """What an event calls a version, and is none, stops the decision by name."""
+    served = replace(MODEL, serving=Serving("Rollout", "salary", VersionPlace("image", "reg/salary:{version}")))
+    about = policy(Step("back", RolloutAction("to", TIMEOUT, to=Expression("data.good"))))
+    found = decide(drift(data={"driftScore": 0.44, "good": "v4/../evil"}), served, about, situation(), NOON)
+    assert (found.outcome, found.reason) == (Outcome.SUPPRESS, Reason.CONDITION_ERROR)
+    assert found.values == {"error": "steps: to: want a version that can be an image's tag, got 'v4/../evil'"}
 
 
 def test_nothing_in_the_way() -> None:

@@ -10,7 +10,7 @@ from controller.explain import explain_event, explain_remediation
 from controller.explain.reasons import again, because
 from controller.explain.story import told
 from controller.judge import Verdict
-from controller.remediation import Cause, Phase
+from controller.remediation import ActionReason, Cause, Phase
 
 MODEL = "ml/salary-predictor"
 NOON, LATER = "2026-03-01T12:00:00Z", "2026-03-02T12:00:00.25Z"
@@ -326,7 +326,10 @@ def test_every_reason_is_documented_with_its_values() -> None:
         assert [key for key in values if f"`{key}`" not in rows[reason]] == [], reason
 
 
-@pytest.mark.parametrize(("heading", "words"), [("cause", Cause), ("phase", Phase), ("verdict", Verdict)])
+@pytest.mark.parametrize(
+    ("heading", "words"),
+    [("cause", Cause), ("action reason", ActionReason), ("phase", Phase), ("verdict", Verdict)],
+)
 def test_every_word_of_a_remediation_is_documented(heading: str, words: type[StrEnum]) -> None:
     """docs/reasons.md has each cause, phase and verdict."""
     assert set(documented(heading)) == set(words)

@@ -18,13 +18,25 @@ from controller.judge import (
     judge_command,
     judge_quiet,
     judge_resolved,
+    judge_rollout,
 )
+from controller.policy import RolloutVerification
 from tests.conftest import NOON
 from tests.unit.cases import HOUR, MINUTE, QUIET, RESOLVED, SAMPLED
 
-LETTERS = {"r": "recovered", "u": "unchanged", "w": "worse", "-": "missing", "m": "met", "l": "life"}
+LETTERS = {
+    "r": "recovered",
+    "u": "unchanged",
+    "w": "worse",
+    "-": "missing",
+    "f": "failed",
+    "x": "reverted",
+    "m": "met",
+    "l": "life",
+}
+PROMOTED = RolloutVerification("promoted", every=MINUTE, within=30 * MINUTE)
 END = 240
-"""`within` of all three, in minutes."""
+"""`within`, in minutes, of all but the serving object's."""
 
 
 def at(minutes: float) -> datetime:
@@ -150,6 +162,72 @@ def test_command_sample_after_the_end() -> None:
 def test_command_recovered_before_a_late_look() -> None:
     """What had held in time is recovered, though the process was away when `within` came."""
     assert sampled(every_minute("rrrrrr"), END + 60).verdict is Verdict.RECOVERED
+
+
+def rolled(letters: str, minutes: float) -> Judgement:
+    """What a serving object has shown by then, asked every minute from noon on: within 30m."""
+    return judge_rollout(PROMOTED, every_minute(letters, first=0), NOON, at(minutes))
+
+
+@pytest.mark.parametrize(
+    ("letters", "verdict", "values"),
+    [
+        ("r", Verdict.RECOVERED, {"samples": 1, "message": "sample 0"}),
+        ("uu-r", Verdict.RECOVERED, {"samples": 4, "message": "sample 3"}),
+        ("uuf", Verdict.UNCHANGED, {"samples": 3, "message": "sample 2"}),
+        ("u-x", Verdict.UNKNOWN, {"reason": "reverted", "samples": 3, "message": "sample 2"}),
+        ("ufr", Verdict.UNCHANGED, {"samples": 2, "message": "sample 1"}),  # what was settled stays
+        ("xr", Verdict.UNKNOWN, {"reason": "reverted", "samples": 1, "message": "sample 0"}),
+        ("rf", Verdict.RECOVERED, {"samples": 1, "message": "sample 0"}),
+    ],
+)
+@pytest.mark.parametrize("late", [0, 10, 600])
+def test_rollout_is_settled_by_one_sample(
+    letters: str, verdict: Verdict, values: dict[str, object], late: float
+) -> None:
+    """The first sample that says recovered, failed or reverted decides, at once and however late one looks."""
+    found = rolled(letters, len(letters) - 1 + late)
+    assert (found.verdict, found.values) == (verdict, values)
+
+
+# samples a minute, the minute of looking; is a sample due, and when to look next
+@pytest.mark.parametrize(
+    ("letters", "minutes", "due", "next_at"),
+    [
+        ("", 0, True, 30),  # asked at once
+        ("u", 0.5, False, 1),
+        ("u", 1, True, 30),
+        ("u-", 1.5, False, 2),  # a missing sample is taken again in its turn
+        ("u-", 2, True, 30),
+        ("u" * 30, 29.5, False, 30),
+    ],
+)
+def test_rollout_clock(letters: str, minutes: float, due: bool, next_at: float) -> None:
+    """Samples are due from the start on, each `every` after the one before, until `within`."""
+    found = rolled(letters, minutes)
+    assert (found.verdict, found.sample_due, found.next_at) == (None, due, at(next_at))
+
+
+@pytest.mark.parametrize(
+    ("samples", "verdict", "told", "message"),
+    [
+        ([], Verdict.UNKNOWN, 0, "no sample"),
+        ([Sample(at(29), "unchanged", "2 of 3 ready")], Verdict.UNCHANGED, 1, "2 of 3 ready"),
+        ([Sample(at(28.6), "unchanged", "2 of 3 ready")], Verdict.UNCHANGED, 1, "2 of 3 ready"),  # a look takes time
+        ([Sample(at(28.5), "unchanged", "2 of 3 ready")], Verdict.UNKNOWN, 0, "2 of 3 ready"),
+        ([Sample(at(29), "unchanged", ""), Sample(at(29.9), "missing", "no answer")], Verdict.UNCHANGED, 1, "no answer"),
+        ([Sample(at(29), "missing", "no answer")], Verdict.UNKNOWN, 0, "no answer"),
+        ([Sample(at(29), "unchanged", "soon"), Sample(at(30.1), "recovered", "")], Verdict.UNCHANGED, 1, "soon"),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("late", [0, 1, 600])
+def test_rollout_at_its_end(
+    samples: list[Sample], verdict: Verdict, told: int, message: str, late: float
+) -> None:  # fmt: skip
+    """At `within`: unchanged where the object was seen lately, else unknown; what came after shows nothing."""
+    in_time = sum(sample.at <= at(30) for sample in samples)
+    found = judge_rollout(PROMOTED, samples, NOON, at(30 + late))
+    assert (found.verdict, found.values) == (verdict, {"samples": in_time, "told": told, "message": message})
 
 
 # events of the model's source, the minute of looking (settle 10m, quiet 30m, within 4h)

@@ -10,12 +10,22 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from controller.decision import Reason, Refusal
-from controller.judge import ConditionEnd, Judgement, Sample, Verdict, judge_command, judge_quiet, judge_resolved
+from controller.judge import (
+    ConditionEnd,
+    Judgement,
+    Sample,
+    Verdict,
+    judge_command,
+    judge_quiet,
+    judge_resolved,
+    judge_rollout,
+)
 from controller.policy import (
     CommandAction,
     CommandVerification,
     QuietVerification,
     ResolvedVerification,
+    RolloutVerification,
     Step,
     Verification,
 )
@@ -47,11 +57,13 @@ def verifications(draw: st.DrawFn) -> Verification:
     """A verification as a policy may have it: `within` leaves room for what must hold."""
     settle, hold = draw(settles), draw(settles)
     within = settle + hold + draw(spans)
-    kind = draw(st.sampled_from(["command", "quiet", "resolved"]))
+    kind = draw(st.sampled_from(["command", "rollout", "quiet", "resolved"]))
     if kind == "quiet":
         return QuietVerification(hold + timedelta(seconds=1), settle, within + timedelta(seconds=1))
     if kind == "resolved":
         return ResolvedVerification(settle, hold, within)
+    if kind == "rollout":
+        return RolloutVerification(draw(st.sampled_from(["promoted", "stable"])), draw(spans), within)
     return CommandVerification(("check",), TIMEOUT, draw(spans), settle, hold, within)
 
 
@@ -269,6 +281,8 @@ def judged(
     match check:
         case CommandVerification():
             return judge_command(check, samples, since, now)
+        case RolloutVerification():
+            return judge_rollout(check, samples, since, now)
         case QuietVerification():
             return judge_quiet(check, samples, since, now)
         case ResolvedVerification():
@@ -316,7 +330,13 @@ def after_start(most: timedelta) -> st.SearchStrategy[datetime]:
 
 
 moments = after_start(100 * MINUTE)
-states = st.sampled_from(["recovered", "recovered", "unchanged", "worse", "missing", "met", "life", "life"])
+STATES = {
+    CommandVerification: ("recovered", "recovered", "unchanged", "worse", "missing"),
+    RolloutVerification: ("recovered", "unchanged", "unchanged", "failed", "reverted", "missing"),
+    QuietVerification: ("met", "life", "life"),
+    ResolvedVerification: (),
+}
+states = st.sampled_from([state for kind in STATES.values() for state in kind])
 sampled = st.lists(st.builds(Sample, moments, states), max_size=12).map(
     lambda found: sorted(found, key=lambda one: one.at)
 )
@@ -326,8 +346,7 @@ LONG_AFTER = 1000 * DAY
 
 def fitting(check: Verification, samples: list[Sample]) -> list[Sample]:
     """Those that such a check can have."""
-    wanted = ("met", "life") if isinstance(check, QuietVerification) else ("recovered", "unchanged", "worse", "missing")
-    return [sample for sample in samples if sample.state in wanted]
+    return [sample for sample in samples if sample.state in STATES[type(check)]]
 
 
 @given(verifications(), sampled, conditions, moments)
@@ -371,6 +390,9 @@ def test_unknown_is_never_recovered(
             assert {sample.state for sample in tail} <= {"recovered"} or check.hold == timedelta()
             assert in_time[-1].state == "recovered"
             assert in_time[-1].at - in_time[0].at >= check.hold
+        case RolloutVerification():
+            settling = [sample.state for sample in in_time if sample.state not in ("unchanged", "missing")]
+            assert settling[:1] == ["recovered"]
         case QuietVerification():
             start = NOON + check.settle
             quiet_since = max([start, *(sample.at for sample in in_time if sample.state == "met")])

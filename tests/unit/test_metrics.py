@@ -1,11 +1,13 @@
 import re
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from controller.decision import Reason
 from controller.metrics import ACTIONS, ENDED_PHASES, PHASES, UNASKED, Metrics
+from controller.policy import Action
 from controller.remediation import Phase
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "metrics.md"
@@ -91,7 +93,7 @@ def test_label_sets_are_those_of_the_domain() -> None:
     assert set(PHASES) == {phase for phase in Phase if not phase.terminal}
     assert set(ENDED_PHASES) == {phase for phase in Phase if phase.terminal}
     assert set(UNASKED) <= set(Reason)
-    assert set(ACTIONS) == {"command", "request", "page"}
+    assert set(ACTIONS) == {action.kind for action in get_args(Action)}
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import pytest
 
 from controller.decision import Reason, Refusal
 from controller.judge import Verdict
+from controller.policy import JobAction, RolloutVerification, Step, WorkflowAction
 from controller.remediation import (
     Acted,
     Cancel,
@@ -346,6 +347,8 @@ def test_may_change(start: int, acted: bool, changing: bool) -> None:
 def test_run_length() -> None:
     """An audited run lasts each step's timeout and each verification's `within`; a page takes no time."""
     assert run_length(policy(command("a", SAMPLED, QUIET), request("b", RESOLVED), PAGE)) == 2 * TIMEOUT + 12 * HOUR
+    train = Step("c", WorkflowAction("retrain-model", 6 * HOUR), (RolloutVerification("promoted", SECOND, HOUR),))
+    assert run_length(policy(train, Step("d", JobAction("nightly", HOUR)), PAGE)) == 8 * HOUR
     assert run_length(policy(PAGE)) == timedelta()
 
 

@@ -78,11 +78,12 @@ def test_the_variable_modelmend_config_names_the_file(tmp_path):
 
 def test_paths_in_the_file_are_relative_to_its_folder(tmp_path):
     """What the file names lies beside it; what variables and flags name lies where the command runs."""
-    text = "data: db\npolicies: [p, /abs]\nreceivers: {default: {url: 'https://x/y', tokenFile: t}}"
+    text = "data: db\npolicies: [p, /abs]\nkubernetes: true\nkubeconfig: k\nreceivers: {default: {url: 'https://x/y', tokenFile: t}}"
     settings = loaded(tmp_path, text, {"tokens": "tokens"})
     assert settings.data == tmp_path / "db"
     assert settings.policies == (tmp_path / "p", Path("/abs"))
     assert settings.receivers["default"].token_file == tmp_path / "t"
+    assert settings.kubeconfig == tmp_path / "k"
     assert settings.tokens == Path("tokens")
     assert loaded(tmp_path, "data: db", {}, {"MODELMEND_DATA": "here"}).data == Path("here")
 
@@ -135,6 +136,8 @@ FAULTS = [
         'modelmend.yaml: server: want a URL that begins with http:// or https://, got "localhost:8080"',
     ),
     ("workers: 1\nworkers: 2", 'modelmend.yaml: line 2: duplicate key "workers", first on line 1'),
+    ("context: prod", 'modelmend.yaml: context: want `kubernetes: true` beside it, got "prod"'),
+    ("kubeconfig: k", 'modelmend.yaml: kubeconfig: want `kubernetes: true` beside it, got "k"'),
     ("- a", "modelmend.yaml: want a mapping, got a list"),
     ("a: [", "modelmend.yaml: line 2: did not find expected node content"),
 ]

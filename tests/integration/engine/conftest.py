@@ -10,6 +10,7 @@ import pytest
 
 from controller.store.database import Database
 from tests.conftest import Clock
+from tests.integration.engine.objects import Objects
 from tests.integration.engine.scene import MODEL, Scene, Staged
 from tests.integration.engine.world import World
 
@@ -29,6 +30,14 @@ def sqlite_url(sqlite_template: Path) -> Iterator[str]:
 def world(monkeypatch: pytest.MonkeyPatch) -> World:
     """A world that does all that it is asked, at once."""
     double = World()
+    double.install(monkeypatch)
+    return double
+
+
+@pytest.fixture
+def objects(monkeypatch: pytest.MonkeyPatch) -> Objects:
+    """A cluster that creates what it is asked for."""
+    double = Objects()
     double.install(monkeypatch)
     return double
 

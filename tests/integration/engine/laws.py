@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, select
 
 from controller import schema
-from controller.policy import CommandVerification, Policy, QuietVerification, policy_from_text
+from controller.policy import CommandVerification, Policy, QuietVerification, RolloutVerification, policy_from_text
 from tests.integration.engine.scene import Scene
 
 TERMINAL = {"Succeeded", "Failed", "Escalated", "Cancelled", "Audited"}
@@ -227,6 +227,8 @@ def proved(record: Record) -> None:
                 good = [found.at for found in told if found.value["state"] == "recovered"]
                 assert good, row.id
                 assert max(good) - min(good) >= spec.hold, row.id
+            elif isinstance(spec, RolloutVerification):
+                assert any(found.value["state"] == "recovered" for found in told), row.id
             elif isinstance(spec, QuietVerification):
                 assert any(found.value["state"] == "life" and found.at > row.action_ended for found in told), row.id
             else:

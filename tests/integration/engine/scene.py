@@ -26,6 +26,7 @@ from controller.store import acts
 from controller.store.database import Database
 from controller.store.intake import Intake, Receipt
 from controller.store.leader import Leadership
+from tests.integration.engine.objects import Objects
 from tests.integration.engine.world import Deferred, World
 
 DRIFT = "ml.data.drift.detected"
@@ -76,7 +77,7 @@ def policy(spec: str = "", *, name: str = "retrain", namespace: str = "ml") -> s
 def policy_set(*documents: str, receivers: Iterable[str] = ()) -> PolicySet:
     """The set of these documents, which must all be good."""
     read, unread = parse_documents("---\n".join(documents), "test.yaml")
-    found, problems = build_set(read, Installation.of(_TYPES, receivers), unread)
+    found, problems = build_set(read, Installation.of(_TYPES, receivers, cluster=True), unread)
     assert [str(problem) for problem in problems] == []
     return found
 
@@ -92,7 +93,9 @@ class Scene:
         *,
         fleet: Fleet | None = None,
         receivers: Mapping[str, str] | None = None,
+        objects: Objects | None = None,
     ) -> None:
+        self.objects = objects or Objects()
         self.db, self.clock, self.world = db, clock, world
         self.receivers = dict(receivers or {"default": "webhook", "sink": "cloudevents"})
         self.fleet = fleet or Fleet(active=5, share=1.0)
@@ -107,7 +110,7 @@ class Scene:
         self.leadership = Leadership.take(self.db, holder="the test")
         self.pool = Deferred()
         rules = Rules(PolicySet(), self.fleet, SENDERS, self.receivers)
-        self.engine = Engine(self.leadership, rules, metrics=Metrics(version="test"), workers=1)
+        self.engine = Engine(self.leadership, rules, metrics=Metrics(version="test"), workers=1, kube=self.objects)
         for name in ("_pool", "_samplers"):
             getattr(self.engine._workers, name).shutdown()
             setattr(self.engine._workers, name, self.pool)
@@ -201,6 +204,23 @@ class Scene:
             if not self.engine.round() and not self.pool.run(self.world.lets(self.engine)):
                 return
         raise AssertionError("the engine finds no rest")
+
+    def shown(self, kind: str, found: dict[str, Any], change: str = "MODIFIED") -> None:
+        """A watch shows an object; the engine does all there is to do."""
+        self.engine._following._changed((kind, found["metadata"]["namespace"]), change, found)
+        self.settle()
+
+    def synced(self, kind: str = "Workflow", namespace: str = "ml") -> None:
+        """A watch has read everything of this kind anew."""
+        self.engine._following._synced((kind, namespace), list(self.objects.objects.values()))
+        self.settle()
+
+    def try_again(self) -> None:
+        """The pause after an API server that did not answer is over."""
+        for job in self.engine._workers._jobs.values():
+            if job.again_at is not None:
+                job.again_at = 0.0
+        self.settle()
 
     # what is there
 

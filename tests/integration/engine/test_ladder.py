@@ -378,7 +378,7 @@ def test_real_commands(stage: Staged, monkeypatch: pytest.MonkeyPatch):
         )
     )
     engine = scene.engine
-    engine._workers = Workers(2, engine._note_process, engine.wake)
+    engine._workers = Workers(2, engine._note_process, engine._note_resolved, engine.wake)
     scene.post(scene.event())
     deadline = 600
     while not scene.remediations() or scene.remediation().ended_at is None:

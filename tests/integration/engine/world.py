@@ -73,7 +73,7 @@ class World:
         self.acted.append(intent.key)
         return Outcome(self.script.popleft() if self.script else self.outcome, "as scripted")  # type: ignore[arg-type]
 
-    def sample(self, spec: dict[str, Any], told: dict[str, Any], cancelled: threading.Event) -> Sample:
+    def sample(self, spec: dict[str, Any], told: dict[str, Any], cancelled: threading.Event, kube: object) -> Sample:
         return Sample(self.samples.popleft() if self.samples else self.says)  # type: ignore[arg-type]
 
     def lets(self, engine: Engine) -> Callable[[_Job], bool]:

@@ -10,9 +10,13 @@ FILES = sorted(FOLDER.glob("*.yaml"))
 
 
 def problems_of(file):
-    """The messages for one file; one that begins with `# on: PostgreSQL` is checked against such a store."""
+    """The messages for one file, checked as its first line says: `# on: PostgreSQL`, `# on: a machine alone`."""
     text = file.read_text()
-    installation = Installation.of(EventTypes(), commands=not text.startswith("# on: PostgreSQL"))
+    installation = Installation.of(
+        EventTypes(),
+        commands=not text.startswith("# on: PostgreSQL"),
+        cluster=not text.startswith("# on: a machine alone"),
+    )
     documents, unread = parse_documents(text, file.name)
     return [str(problem) for problem in build_set(documents, installation, unread)[1]]
 
@@ -47,5 +51,5 @@ def test_all_faults_of_a_set_are_told_at_once(installation):
         documents += found
         unread += wrong
         expected.add(file.with_suffix(".txt").read_text().rstrip("\n").replace('"ml/', f'"ml{number}/'))
-    told = {str(problem) for problem in build_set(documents, Installation.of(EventTypes()), unread)[1]}
+    told = {str(problem) for problem in build_set(documents, Installation.of(EventTypes(), cluster=True), unread)[1]}
     assert {line for line in expected if '"default/' not in line} <= told

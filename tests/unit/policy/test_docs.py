@@ -3,10 +3,11 @@ from pathlib import Path
 
 import pytest
 
-from controller.durations import parse_duration
+from controller.durations import format_duration, parse_duration
 from controller.events.types import EventTypes
 from controller.policy import Installation, build_set, parse_documents
 from controller.policy.cel_checks import ROOTS
+from controller.policy.cluster_steps import EVERY as ROLLOUT_EVERY
 from controller.policy.defaults import BUILT_IN
 from controller.policy.keys import KEYS, KINDS
 from controller.policy.steps import EVERY
@@ -26,12 +27,19 @@ def test_every_kind_and_every_name_of_expressions_is_documented(word):
     assert f"`{word}`" in PAGE
 
 
-def test_every_yaml_on_the_page_is_valid():
-    """The examples of the page check without a word."""
-    problems = []
-    for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL):
-        documents, unread = parse_documents(text, "docs/policies.md")
-        problems += build_set(documents, Installation.of(EventTypes()), unread)[1]
+DOCUMENTS = [
+    pytest.param(text, id=f"{file.stem}-{at}")
+    for file in (Path("docs/policies.md"), Path("docs/actions.md"))
+    for at, text in enumerate(re.findall(r"```yaml\n(.*?)```", file.read_text(), re.DOTALL), start=1)
+    if re.search(r"^kind: (RemediationPolicy|Model|Defaults)$", text, re.MULTILINE)
+]
+
+
+@pytest.mark.parametrize("text", DOCUMENTS)
+def test_every_document_on_the_pages_is_valid(text):
+    """The examples of both pages check without a word."""
+    documents, unread = parse_documents(text, "docs")
+    problems = build_set(documents, Installation.of(EventTypes(), cluster=True), unread)[1]
     assert [str(problem) for problem in problems] == []
 
 
@@ -53,7 +61,14 @@ def test_the_documented_default_is_the_real_one(key, length):
     assert [parse_duration(text) for text in documented] == [length]
 
 
-def test_both_timeouts_are_documented():
-    """Command and request fall back to what the page says."""
+def test_every_timeout_is_documented():
+    """Each action falls back to what the page says."""
     documented = re.findall(r"^\| `timeout` \| `([0-9a-z]+)` \|", PAGE, re.MULTILINE)
-    assert [parse_duration(text) for text in documented] == [BUILT_IN.command_timeout, BUILT_IN.request_timeout]
+    assert [parse_duration(text) for text in documented] == [
+        BUILT_IN.workflow_timeout,
+        BUILT_IN.job_timeout,
+        BUILT_IN.command_timeout,
+        BUILT_IN.request_timeout,
+    ]
+    assert f"Beside it `timeout`, by default `{format_duration(BUILT_IN.rollout_timeout)}`" in PAGE
+    assert f"with the default {format_duration(ROLLOUT_EVERY)}, of `rollout`" in PAGE

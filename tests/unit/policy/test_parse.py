@@ -233,8 +233,8 @@ def test_words_of_yaml_1_1_stay_words(installation):
 def test_a_kept_text_that_this_version_cannot_read_is_said_to_be(installation):
     """A remediation of a text that is not understood fails by name instead of guessing."""
     text = copy.deepcopy(the_policy().text)
-    text["spec"]["steps"][0]["workflow"] = {}
-    with pytest.raises(ConfigError, match=r"RemediationPolicy ml/retrain: spec.steps\[0\].workflow: not supported yet"):
+    text["spec"]["steps"][0]["registry"] = {}
+    with pytest.raises(ConfigError, match=r"RemediationPolicy ml/retrain: spec.steps\[0\].registry: not supported yet"):
         policy_from_text(text)
 
 
@@ -243,7 +243,7 @@ def test_a_message_is_one_line_whatever_a_key_holds(installation):
     text = 'kind: Model\nmetadata: {name: m}\nspec: {"a\\nb\\e[31m": 1}\n'
     problems = build_set(parse_documents(text, "m.yaml")[0], installation)[1]
     assert [str(problem) for problem in problems] == [
-        'm.yaml: Model "default/m": spec.a\\nb\\x1b[31m: unknown key, want baseline'
+        'm.yaml: Model "default/m": spec.a\\nb\\x1b[31m: unknown key, want baseline, serving, versionNames or gitops'
     ]
 
 
@@ -252,7 +252,7 @@ def test_every_example_of_the_repository_is_valid(installation):
     problems = []
     for file in sorted(Path("examples").glob("policies/*.yaml")) + sorted(Path("examples").glob("models/*.yaml")):
         documents, unread = parse_documents(file.read_text(), str(file))
-        problems += build_set(documents, Installation.of(EventTypes(), ["oncall"]), unread)[1]
+        problems += build_set(documents, installation, unread)[1]
         assert documents, file
     assert [str(problem) for problem in problems] == []
 
@@ -300,6 +300,31 @@ _ACTION = st.one_of(
             st.none() | st.booleans() | st.integers() | st.text("ab é€", max_size=3), st.lists, max_leaves=4
         ),
     ).map(lambda rest: {"request": {"url": "https://ci.example/hook", **rest}}),
+    _some(
+        parameters=st.dictionaries(
+            st.sampled_from(["model", "git-path"]), st.sampled_from(["", "x", {"expr": "model.name"}]), max_size=2
+        ),
+        outputs=_some(version=st.just("v"), verdict=st.just("said")),
+        timeout=_DURATION,
+    ).map(lambda rest: {"workflow": {"workflowTemplateRef": {"name": "retrain-model"}, **rest}}),
+    _some(env=st.just({"MODEL": {"expr": "model.name"}}), timeout=_DURATION).map(
+        lambda rest: {"job": {"cronJobRef": {"name": "nightly"}, **rest}}
+    ),
+    st.builds(
+        lambda deed, rest: {"rollout": {**deed, **rest}},
+        st.sampled_from(
+            [
+                {"abort": "canary"},
+                {"promote": "canary"},
+                {"promote": "full"},
+                {"pause": True},
+                {"restart": True},
+                {"to": "v5"},
+                {"to": {"expr": "data.goodVersion"}},
+            ]
+        ),
+        _some(timeout=_DURATION),
+    ),
 )
 _TIMES = {"settle": "1m", "within": "3d"}
 _VERIFY = st.one_of(
@@ -308,6 +333,11 @@ _VERIFY = st.one_of(
         st.one_of(
             _DURATION.map(lambda length: {"quiet": length, **_TIMES}),
             _DURATION.map(lambda length: {"resolved": {}, "for": length, **_TIMES}),
+            st.builds(
+                lambda wants, every: {"rollout": wants, "every": every, "within": "3d"},
+                st.sampled_from(["promoted", "stable"]),
+                _DURATION,
+            ),
             st.builds(lambda argv, every: {"command": {"argv": argv}, "every": every, **_TIMES}, _ARGV, _DURATION),
         ),
         min_size=1,
@@ -340,7 +370,7 @@ def test_every_valid_policy_is_read_back_from_its_own_text(spec):
     """A policy of any form is accepted, and the text that a decision keeps gives the same policy, digest and all."""
     text = json.dumps({"kind": "RemediationPolicy", "metadata": {"name": "p", "namespace": "ml"}, "spec": spec})
     documents, unread = parse_documents(text, "p.yaml")
-    found, problems = build_set(documents, Installation.of(EventTypes()), unread)
+    found, problems = build_set(documents, Installation.of(EventTypes(), cluster=True), unread)
     assert [str(problem) for problem in problems] == []
     policy = found.policies[0]
     stored = json.loads(json.dumps(policy.text))
@@ -373,7 +403,7 @@ def test_a_policy_broken_anywhere_is_refused_by_messages_or_accepted(spec, data)
         place = place[key]
     text = json.dumps({"kind": "RemediationPolicy", "metadata": {"name": "p", "namespace": "ml"}, "spec": broken})
     documents, unread = parse_documents(text, "p.yaml")
-    found, problems = build_set(documents, Installation.of(EventTypes()), unread)
+    found, problems = build_set(documents, Installation.of(EventTypes(), cluster=True), unread)
     assert len(found.policies) + bool(problems) == 1
     for problem in problems:
         assert str(problem).startswith('p.yaml: RemediationPolicy "ml/p": spec')

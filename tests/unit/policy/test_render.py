@@ -9,6 +9,8 @@ from controller.policy import Bindings, Expression, ExpressionError, Model, rend
 from controller.policy.render import as_text
 from tests.unit.policy.written import NOW, bindings, the_policy
 
+SALARY = Model.bare("ml", "salary-predictor")
+
 
 def action(text):
     return the_policy(steps=f"steps: [{{name: a, {text}, verify: none}}]").steps[0].action
@@ -20,7 +22,7 @@ def test_a_command_is_rendered_with_every_expression_evaluated():
         "command: {argv: [python, retrain.py, {expr: model.name}, --score, {expr: data.driftScore}], timeout: 90s, "
         "idempotent: true, env: {FEATURE: {expr: data.feature}}, cwd: /srv}"
     )
-    assert render(command, bindings(driftScore=0.44, feature="salary")) == {
+    assert render(command, bindings(driftScore=0.44, feature="salary"), SALARY) == {
         "argv": ["python", "retrain.py", "salary-predictor", "--score", "0.44"],
         "timeout": 90.0,
         "idempotent": True,
@@ -35,7 +37,7 @@ def test_a_request_is_rendered_with_its_body():
         'request: {url: "https://ci.example/hook", method: PUT, headers: {X-Model: {expr: model.name}}, '
         "body: {model: {expr: model.name}, drift: [{score: {expr: data.driftScore}, n: {expr: data.n}}], fixed: 1, w: {expr: data.w}}}"
     )
-    assert render(request, bindings(driftScore=0.44, n=1200, w={"a": [1.0]})) == {
+    assert render(request, bindings(driftScore=0.44, n=1200, w={"a": [1.0]}), SALARY) == {
         "url": "https://ci.example/hook",
         "method": "PUT",
         "headers": {"X-Model": "salary-predictor"},
@@ -46,7 +48,7 @@ def test_a_request_is_rendered_with_its_body():
 
 def test_a_page_is_rendered_to_its_receiver():
     """A page says whom to tell."""
-    assert render(the_policy(steps="steps: [{name: p, page: {}}]").steps[0].action, bindings()) == {
+    assert render(the_policy(steps="steps: [{name: p, page: {}}]").steps[0].action, bindings(), SALARY) == {
         "receiver": "default"
     }
 
@@ -57,7 +59,7 @@ def test_verifications_are_rendered_with_durations_in_seconds():
         steps="steps: [{name: a, command: {argv: [x]}, verify: [{quiet: 30m}, {resolved: {}, for: 1m}, "
         "{command: {argv: [check, {expr: model.name}], timeout: 1m}, every: 30s, settle: 0s}]}]"
     )
-    quiet, resolved, command = (render_verification(each, bindings()) for each in policy.steps[0].verify)
+    quiet, resolved, command = (render_verification(each, bindings(), SALARY) for each in policy.steps[0].verify)
     assert quiet == {"kind": "quiet", "quiet": 1800.0, "settle": 600.0, "within": 14400.0}
     assert resolved == {"kind": "resolved", "settle": 600.0, "within": 14400.0, "for": 60.0}
     assert command == {
@@ -111,7 +113,7 @@ def test_what_cannot_be_passed_on_is_an_error(argument, message):
     command = the_policy().steps[0].action
     command = type(command)(("x", Expression(argument)), command.timeout)
     with pytest.raises(ExpressionError) as failed:
-        render(command, bindings(nul="a\0b"))
+        render(command, bindings(nul="a\0b"), SALARY)
     assert str(failed.value) == message
 
 
@@ -119,7 +121,7 @@ def test_a_header_cannot_be_broken_out_of():
     """A value with a line end never becomes a header."""
     request = action('request: {url: "https://h/", headers: {X-F: {expr: data.feature}}}')
     with pytest.raises(ExpressionError, match="printable ASCII on one line"):
-        render(request, bindings(feature="a\r\nX-Evil: 1"))
+        render(request, bindings(feature="a\r\nX-Evil: 1"), SALARY)
 
 
 def test_a_body_has_a_bound():
@@ -127,7 +129,7 @@ def test_a_body_has_a_bound():
     request = action('request: {url: "https://h/", body: [' + ", ".join(["{expr: data}"] * 20) + "]}")
     largest = {f"t{number}": "x" * 4000 for number in range(16)}
     with pytest.raises(ExpressionError, match="too large"):
-        render(request, bindings(**largest))
+        render(request, bindings(**largest), SALARY)
 
 
 _JSON = st.recursive(
@@ -146,7 +148,7 @@ def test_what_an_event_holds_arrives_in_a_body_as_it_was(value):
         .steps[0]
         .action
     )
-    assert json.loads(json.dumps(render(request, seen)["body"])) == value
+    assert json.loads(json.dumps(render(request, seen, SALARY)["body"])) == value
 
 
 def bindings_event(value):

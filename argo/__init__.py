@@ -1,0 +1,1 @@
+"""What Workflows run: the steps of the templates in this folder."""

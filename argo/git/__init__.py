@@ -1,0 +1,1 @@
+"""The step of `git-set-version`."""

@@ -1,0 +1,1 @@
+"""The steps of `retrain-model`, for a model of bikes rented per hour."""

@@ -1,0 +1,1 @@
+"""What serves a version of the model that `retrain-model` trains."""

@@ -1,0 +1,1 @@
+"""What every image of this folder has. Only the standard library, so that it runs wherever Python does."""

@@ -1,0 +1,123 @@
+"""Following objects in the cluster: how they stand, as watches tell it, until the engine has used it.
+
+One watch for each kind and namespace that an action of ours goes by. What comes is kept by
+name, the newest only; the engine looks up which intent it is about. Nothing is concluded
+here: a watch may lag or begin anew, the store says what is awaited.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from controller.actions import Ref
+from controller.errors import ModelmendError
+from controller.kube import KINDS, Kube
+from controller.remediation import Intent
+
+log = logging.getLogger(__name__)
+
+OURS = "modelmend.io/remediation"
+"""The label of what we create; of other objects (a Rollout) all of the namespace are followed."""
+_CREATED = ("Workflow", "Job")
+
+Place = tuple[str, str]
+"""Kind and namespace."""
+Name = tuple[str, str, str]
+"""Kind, namespace and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What came since the last look: objects by name (None: deleted), and places that were read whole."""
+
+    objects: dict[Name, dict[str, Any] | None]
+    whole: frozenset[Place]
+
+    def __bool__(self) -> bool:
+        return bool(self.objects or self.whole)
+
+
+def created_ref(intent: Intent, objects: Collection[Name]) -> Ref | None:
+    """The object under an intent's key, whose creation is not recorded yet; its owner is not checked by its uid."""
+    for kind, namespace, name in objects:
+        if kind in _CREATED and name == intent.key:
+            return {"kind": kind, "namespace": namespace, "name": name, "uid": ""}
+    return None
+
+
+class Following:
+    """Watches in threads of their own; `on_news` tells the engine to look at `news`."""
+
+    def __init__(self, kube: Kube | None, on_news: Callable[[], None]) -> None:
+        self._kube = kube
+        self._on_news = on_news
+        self._lock = threading.Lock()
+        self._threads: dict[Place, threading.Thread] = {}
+        self._objects: dict[Name, dict[str, Any] | None] = {}
+        self._whole: set[Place] = set()
+        self._ailing: set[Place] = set()
+        self._stop = threading.Event()
+
+    def follow(self, kind: str, namespace: str) -> None:
+        """Watch the objects of this kind there from now on; nothing where that is done already."""
+        place = (kind, namespace)
+        if self._kube is None or place in self._threads or self._stop.is_set():
+            return
+        watch = partial(
+            self._kube.watch,
+            KINDS[kind],
+            namespace,
+            labels=OURS if kind in _CREATED else "",
+            on=partial(self._changed, place),
+            synced=partial(self._synced, place),
+            failed=partial(self._failed, place),
+            stop=self._stop,
+        )
+        thread = threading.Thread(target=watch, name=f"watch {kind} {namespace}", daemon=True)
+        self._threads[place] = thread
+        thread.start()
+
+    def news(self) -> News:
+        """What is not used yet."""
+        with self._lock:
+            return News(dict(self._objects), frozenset(self._whole))
+
+    def used(self, news: News) -> None:
+        """The engine has used this; what came meanwhile stays."""
+        with self._lock:
+            for name, found in news.objects.items():
+                if self._objects.get(name) is found:
+                    self._objects.pop(name, None)
+            self._whole -= news.whole
+
+    def stop(self) -> None:
+        """Watch no more; the threads end within seconds."""
+        self._stop.set()
+        for thread in self._threads.values():
+            thread.join(timeout=2.0)
+
+    def _changed(self, place: Place, change: str, found: dict[str, Any]) -> None:
+        with self._lock:
+            self._objects[*place, found["metadata"]["name"]] = None if change == "DELETED" else found
+        self._on_news()
+
+    def _synced(self, place: Place, found: Collection[dict[str, Any]]) -> None:
+        with self._lock:
+            for each in found:
+                self._objects[*place, each["metadata"]["name"]] = each
+            self._whole.add(place)
+            well_again = place in self._ailing
+            self._ailing.discard(place)
+        if well_again:
+            log.info("%s in %s are followed again", *place)
+        self._on_news()
+
+    def _failed(self, place: Place, error: ModelmendError) -> None:
+        if place not in self._ailing:  # once an outage, not once an attempt
+            self._ailing.add(place)
+            log.warning("%s in %s cannot be followed, tried again until it works: %s", *place, error)

@@ -1,0 +1,34 @@
+"""Verification: one look at a time at whether an action has helped, one file per way to look.
+
+What samples come to is judged elsewhere (`controller.judge`), where their times are known.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from controller import process
+from controller.kube import Kube
+from controller.verify import command, rollout
+from controller.verify.sample import Sample
+
+__all__ = ["Sample", "sample"]
+
+
+def sample(
+    verification: Mapping[str, Any],
+    told: Mapping[str, Any],
+    cancelled: threading.Event,
+    *,
+    kube: Kube | None = None,
+    grace: float = process.GRACE,
+) -> Sample:
+    """Take one sample; blocks. See `command.sample` and `rollout.sample` for what each is given.
+
+    :param cancelled: once set, a command is ended, `grace` seconds after being asked at most.
+    """
+    if verification.get("kind") == "rollout":
+        return rollout.sample(verification, told, kube)
+    return command.sample(verification, told, cancelled, grace=grace)

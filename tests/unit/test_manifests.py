@@ -1,0 +1,44 @@
+"""What is shipped beside the code fits it: roles, versions, locks."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import yaml
+
+from controller import __version__
+from tests.e2e_cluster import privileges
+
+ROOT = Path(__file__).parents[2]
+
+
+def locked(name):
+    """The requirements of a lock file, without their hashes."""
+    return set(re.findall(r"^[^\s#]+==\S+", (ROOT / "requirements" / name).read_text(), re.MULTILINE))
+
+
+def test_the_roles_grant_what_the_code_calls_and_nothing_else():
+    """Documents are read in all namespaces; all else is a right in the namespaces of models only."""
+    needed = privileges.needed()
+    documents = {(verb, kind.resource) for verb in ("list", "watch") for kind in privileges.DOCUMENTS}
+    assert set().union(*privileges.granted(privileges.CLUSTER_ROLE)) == needed & documents
+    assert set().union(*privileges.granted(privileges.ROLE)) == needed - documents
+
+
+def test_every_place_that_is_said_to_call_the_api_does():
+    """The tables of kinds name no call that is gone."""
+    assert set(privileges.MEANT) | set(privileges.SUBRESOURCES) <= set(privileges.calls())
+
+
+def test_the_image_that_is_installed_is_of_this_version():
+    """A release that forgets the manifests would install the one before."""
+    (image,) = yaml.safe_load((ROOT / "manifests/components/pod/kustomization.yaml").read_text())["images"]
+    assert image["newTag"] == __version__
+
+
+def test_the_image_has_the_versions_that_are_tested():
+    """Both locks are made from the developers' one; hashes, and no address, stand in them."""
+    for name in ("runtime.lock", "build.lock"):
+        assert locked(name) <= locked("development.lock")
+        assert "://" not in (ROOT / "requirements" / name).read_text()
