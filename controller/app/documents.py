@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ FIRST_READING = 5.0
 """Seconds that a start waits for the cluster's documents."""
 SETTLE = 0.3
 """Seconds that changes in a cluster are collected: `kubectl apply` of many is one change."""
+REST = 4.0
+"""And this many times as long as the last reading took: a thousand policies take 0.7 s of computing."""
 
 Adopt = Callable[[PolicySet, tuple[str, ...]], None]
 
@@ -66,6 +69,7 @@ class Reloader:
         self._cluster: ClusterDocuments | None = None
         self._told: frozenset[Problem] = frozenset()
         self._seen = stamps(paths)
+        self._took = 0.0
         self._change = threading.Event()
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="reloader", daemon=True)
@@ -120,7 +124,7 @@ class Reloader:
         while not self._stop.is_set():
             told = self._change.wait(self._every)
             if told:
-                self._stop.wait(SETTLE)
+                self._stop.wait(max(SETTLE, REST * self._took))
             if self._stop.is_set():
                 return
             try:
@@ -148,6 +152,7 @@ class Reloader:
         self._take(reading)
 
     def _read(self) -> Reading:
+        began = time.monotonic()
         documents, problems = read_documents(self._paths)
         entries: dict[Key, Entry] = {}
         if self._cluster is not None and self._cluster.known:
@@ -157,7 +162,9 @@ class Reloader:
         for _, entry in sorted(entries.items()):
             documents += [entry.document] if entry.document else []
             problems += entry.problems
-        return Reading(accept(documents, self._installation, problems, self._before), entries)
+        reading = Reading(accept(documents, self._installation, problems, self._before), entries)
+        self._took = time.monotonic() - began
+        return reading
 
     def _take(self, reading: Reading) -> None:
         accepted = reading.accepted

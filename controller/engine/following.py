@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 OURS = "modelmend.io/remediation"
 """The label of what we create; of other objects (a Rollout) all of the namespace are followed."""
+AGAIN = 5.0
+"""Seconds after which a watch that broke by a fault of our own is begun anew."""
 _CREATED = ("Workflow", "Job")
 
 Place = tuple[str, str]
@@ -68,17 +70,8 @@ class Following:
         place = (kind, namespace)
         if self._kube is None or place in self._threads or self._stop.is_set():
             return
-        watch = partial(
-            self._kube.watch,
-            KINDS[kind],
-            namespace,
-            labels=OURS if kind in _CREATED else "",
-            on=partial(self._changed, place),
-            synced=partial(self._synced, place),
-            failed=partial(self._failed, place),
-            stop=self._stop,
-        )
-        thread = threading.Thread(target=watch, name=f"watch {kind} {namespace}", daemon=True)
+        run = partial(self._run, self._kube, place)
+        thread = threading.Thread(target=run, name=f"watch {kind} {namespace}", daemon=True)
         self._threads[place] = thread
         thread.start()
 
@@ -100,6 +93,23 @@ class Following:
         self._stop.set()
         for thread in self._threads.values():
             thread.join(timeout=2.0)
+
+    def _run(self, kube: Kube, place: Place) -> None:
+        kind, namespace = place
+        while not self._stop.is_set():
+            try:
+                kube.watch(
+                    KINDS[kind],
+                    namespace,
+                    labels=OURS if kind in _CREATED else "",
+                    on=partial(self._changed, place),
+                    synced=partial(self._synced, place),
+                    failed=partial(self._failed, place),
+                    stop=self._stop,
+                )
+            except Exception:
+                log.exception("following %s in %s broke off", kind, namespace)
+            self._stop.wait(AGAIN)
 
     def _changed(self, place: Place, change: str, found: dict[str, Any]) -> None:
         with self._lock:

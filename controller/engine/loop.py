@@ -37,6 +37,7 @@ from controller.metrics import Metrics
 from controller.policy import PolicySet
 from controller.remediation import Intent, Phase, Remediation, Transition
 from controller.store import acts, questions, remediations
+from controller.store.agenda import Agenda, agenda
 from controller.store.leader import Leadership, Turn
 from controller.store.ledger import Ledger
 from controller.store.undecided import Renewal, Stored, renewal_used, renewals, undecided
@@ -90,6 +91,7 @@ class Engine:
         self._workers = Workers(workers, self._note_process, self._note_resolved, self.wake, kube)
         self._following = Following(kube, self.wake)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._agenda: Agenda | None = None
         self._batch = SMALLEST_BATCH
         self._took = 0.0  # seconds of the last batch
         self._careful_to = 0
@@ -156,15 +158,10 @@ class Engine:
             self._wake.clear()
 
     def _idle_seconds(self) -> float:
-        try:
-            with self.leadership.db.read() as conn:
-                dates = [questions.next_due(conn), remediations.next_due(conn)]
-                now = self.leadership.now(conn)
-        except Exception as error:  # noqa: BLE001 — the next round meets it again, and says so
-            log.debug("what is due next cannot be read: %s", error)
+        """Until what the last look said is due next."""
+        if self._agenda is None or self._agenda.next_due is None:
             return IDLE
-        due = min((date for date in dates if date is not None), default=None)
-        return IDLE if due is None else min(max((due - now).total_seconds(), 0.0), IDLE)
+        return min(max((self._agenda.next_due - self._agenda.now).total_seconds(), 0.0), IDLE)
 
     def round(self) -> bool:
         """Do what is to be done now; True where there may be more at once.
@@ -175,14 +172,16 @@ class Engine:
         busy = self._adopt_proposed()
         if not self._recovered:
             self._recover()
-        busy |= self._carry_out_acts()
+        with self.leadership.db.read() as conn:
+            due = self._agenda = agenda(conn, self.leadership.now(conn))
+        busy |= due.acts and self._carry_out_acts()
         busy |= observing.use_news(self.leadership.db, self._following, self._workers)
         busy |= self._record_results()
-        busy |= self._use_events()
-        busy |= self._use_renewals()
-        busy |= self._ask_questions()
-        busy |= self._look_at_remediations()
-        if self._world_behind or self._workers.dropped or self._workers.take_up() or not busy:
+        busy |= due.events and self._use_events()
+        busy |= due.renewals and self._use_renewals()
+        busy |= due.questions and self._ask_questions()
+        busy |= due.remediations and self._look_at_remediations()
+        if self._world_behind or self._workers.dropped or self._workers.take_up() or (not busy and due.intents):
             self._world_behind = self._workers.dropped = False
             starting.catch_up(self.leadership.db, self._workers)
         return busy or bool(self._workers.results)
@@ -203,9 +202,8 @@ class Engine:
         with self.leadership.db.read() as conn:
             batch = undecided(conn, self._batch)
         if not batch:
-            self._careful_to = 0
             return False
-        if batch[0].seq <= self._careful_to:
+        if batch[0].seq <= self._careful_to:  # later batches hold none that an earlier process left
             careful.take(self.leadership, *(stored.seq for stored in batch))
         try:
             answers = self._use(batch)

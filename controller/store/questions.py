@@ -43,13 +43,6 @@ def due(conn: Connection, now: datetime, limit: int) -> list[Key]:
     return [(row[0], row[1], row[2], row[3]) for row in conn.execute(ordered.limit(limit))]
 
 
-def next_due(conn: Connection) -> datetime | None:
-    """When the next question is to be asked again."""
-    query = select(_Q.retry_at).where(_Q.retry_at.is_not(None)).order_by(_Q.retry_at).limit(1)
-    found: datetime | None = conn.execute(query).scalar()
-    return found
-
-
 def read(conn: Connection, key: Key) -> Question | None:
     """One question, or None: it has been answered meanwhile."""
     row = conn.execute(select(*_COLUMNS).where(*_is(key))).one_or_none()

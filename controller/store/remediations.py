@@ -160,13 +160,6 @@ def due(conn: Connection, now: datetime, limit: int) -> list[str]:
     return list(conn.execute(select(_T.c.id).where(*ready).order_by(_T.c.next_at, _T.c.id).limit(limit)).scalars())
 
 
-def next_due(conn: Connection) -> datetime | None:
-    """When the next one is to be looked at."""
-    query = select(_T.c.next_at).where(_T.c.ended_at.is_(None), _T.c.next_at.is_not(None)).order_by(_T.c.next_at)
-    found: datetime | None = conn.execute(query.limit(1)).scalar()
-    return found
-
-
 def waiting_to_start(conn: Connection) -> list[str]:
     """Ids of those held before a rung: asked again when a pause or silence is lifted."""
     query = select(_T.c.id).where(_T.c.ended_at.is_(None), _T.c.hold_reason.is_not(None)).order_by(_T.c.id)

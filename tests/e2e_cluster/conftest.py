@@ -8,8 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e_cluster.installing import ROOT, Installation, installation
+from tests.e2e_cluster.acting import kube, namespace, stage
+from tests.e2e_cluster.installing import ROOT, Installation, removed, sole
 from tests.e2e_cluster.kubectl import Kubectl
+
+__all__ = ["kube", "namespace", "stage"]  # fixtures
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -21,9 +24,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
+def image() -> Iterator[None]:
+    """The image of this tree is in the cluster, and no other run installs it."""
+    with sole():
+        yield
+
+
+@pytest.fixture(scope="session")
+def installed(image: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installation]:
     """A modelmend that is ready, in namespace `modelmend`, with SQLite; removed after the last test."""
-    with installation(tmp_path_factory.mktemp("installation")) as made:
+    with removed(Installation(tmp_path_factory.mktemp("installation"), "sqlite")) as made:
+        made.install()
         yield made
 
 

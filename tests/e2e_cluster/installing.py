@@ -24,7 +24,6 @@ IMAGE = os.environ.get("MODELMEND_IMAGE", "localhost/modelmend:test")
 """Built and loaded, unless the variable names one that the cluster gets by itself."""
 
 NAMESPACE = "modelmend"
-OURS = (f"--namespace={NAMESPACE}", "--selector=app.kubernetes.io/name=modelmend")
 PATIENCE = 180.0
 """Seconds until a test gives up waiting: far more than an idle machine needs."""
 
@@ -33,6 +32,8 @@ ENVIRONMENT = {"MODELMEND_FLEET_ACTIVE": "1000", "MODELMEND_FLEET_SHARE": "100%"
 
 OVERLAY = """\
 resources: [{overlay}]
+namespace: {namespace}
+nameSuffix: "{suffix}"
 images: [{{name: modelmend, newName: {image}, newTag: {tag}}}]
 patches:
 - target: {{kind: StatefulSet|Deployment, name: modelmend}}
@@ -42,14 +43,21 @@ patches:
     metadata: {{name: modelmend}}
     spec: {{template: {{spec: {{containers: [{{name: modelmend, env: {environment}}}]}}}}}}
 """
-"""What tests change of what is shipped: where the image comes from, and the environment."""
+"""What tests change of what is shipped: where the image comes from, the environment; a second one has other names."""
 
 
 class Installation:
-    """A modelmend that runs in the cluster, as `manifests/overlays/<overlay>` and a secret make it."""
+    """A modelmend that runs in the cluster, as `manifests/overlays/<overlay>` and a secret make it.
 
-    def __init__(self, folder: Path, overlay: str) -> None:
+    `suffix` is added to the names of the namespace and of what is in it, so that there may be another.
+    """
+
+    def __init__(self, folder: Path, overlay: str, suffix: str = "") -> None:
         self.kubectl = Kubectl()
+        self.namespace = f"{NAMESPACE}{suffix}"
+        self._suffix = suffix
+        self._here = f"--namespace={self.namespace}"
+        self._ours = (self._here, "--selector=app.kubernetes.io/name=modelmend")
         self.said_without_secret = ""
         self.token = ""
         self._folder = folder
@@ -65,7 +73,7 @@ class Installation:
         self.said_without_secret = until(self.last_words, "the end of a pod without its secret", PATIENCE)
         tokens = self._folder / "tokens"
         self.token = modelmend("token", "new", "tests", "--role", "operate", "--tokens", tokens).stdout.strip()
-        self.kubectl("create", "secret", "generic", "modelmend-tokens", OURS[0], f"--from-file={tokens}")
+        self.kubectl("create", "secret", "generic", "modelmend-tokens", self._here, f"--from-file={tokens}")
         self.restart()
 
     def apply(self, **environment: str) -> None:
@@ -73,14 +81,16 @@ class Installation:
         image, _, tag = IMAGE.rpartition(":")
         overlay = os.path.relpath(ROOT / "manifests" / "overlays" / self._overlay, self._folder)
         own = json.dumps([{"name": key, "value": value} for key, value in (ENVIRONMENT | environment).items()])
-        wanted = OVERLAY.format(overlay=overlay, image=image, tag=tag, environment=own)
-        (self._folder / "kustomization.yaml").write_text(wanted)
+        names = {"namespace": self.namespace, "suffix": self._suffix}
+        (self._folder / "kustomization.yaml").write_text(
+            OVERLAY.format(overlay=overlay, image=image, tag=tag, environment=own, **names)
+        )
         self.kubectl("apply", f"--kustomize={self._folder}")
 
     def restart(self) -> None:
         """Delete the pod, as the drain of a node does, and wait until the next one is ready."""
         before = {pod["metadata"]["uid"] for pod in self.pods()}
-        self.kubectl("delete", "pod", *OURS)
+        self.kubectl("delete", "pod", *self._ours)
 
         def anew() -> bool:
             pods = self.pods()
@@ -92,15 +102,15 @@ class Installation:
     def remove(self) -> None:
         """Leave nothing of it behind."""
         self._stop_forwarding()
-        self.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found")
-        self.kubectl("delete", "clusterrole,clusterrolebinding", NAMESPACE, "--ignore-not-found")
+        self.kubectl("delete", "namespace", self.namespace, "--ignore-not-found")
+        self.kubectl("delete", "clusterrole,clusterrolebinding", self.namespace, "--ignore-not-found")
         cluster.current().renew_disks()
 
     # ── looking at it ───────────────────────────────────────────────────────────────────────────
 
     def pods(self) -> list[Object]:
         """Its pods."""
-        return self.kubectl.get("pods", *OURS)["items"]
+        return self.kubectl.get("pods", *self._ours)["items"]
 
     def last_words(self) -> str:
         """What its container said before it ended; '' while none has."""
@@ -113,7 +123,7 @@ class Installation:
 
     def log(self) -> str:
         """What it has logged since its last start."""
-        return self.kubectl("logs", *OURS, "--tail=-1")
+        return self.kubectl("logs", *self._ours, "--tail=-1")
 
     # ── speaking to it ──────────────────────────────────────────────────────────────────────────
 
@@ -121,9 +131,9 @@ class Installation:
     def url(self) -> str:
         """Its Service: a node's are reached from this machine, others by `kubectl port-forward`."""
         if cluster.current().way == "node":
-            return f"http://{self.kubectl.get('service', 'modelmend', OURS[0])['spec']['clusterIP']}"
+            return f"http://{self.kubectl.get('service', self.namespace, self._here)['spec']['clusterIP']}"
         if self._forwarding is None:
-            forward = [*self.kubectl.command, "port-forward", OURS[0], "service/modelmend", ":80"]
+            forward = [*self.kubectl.command, "port-forward", self._here, f"service/{self.namespace}", ":80"]
             self._forwarding = subprocess.Popen(forward, stdout=subprocess.PIPE, text=True)
             found = re.search(r"127\.0\.0\.1:\d+", self._forwarding.stdout.readline())
             assert found, "port-forward has ended"
@@ -166,23 +176,28 @@ def ready(pod: Object) -> bool:
 
 
 @contextmanager
-def installation(folder: Path, overlay: str = "sqlite") -> Iterator[Installation]:
-    """Install, and remove in the end; one at a time in a cluster, as its namespace is fixed.
+def sole() -> Iterator[None]:
+    """One run at a time in a cluster, as the names of an installation are fixed; its image is there meanwhile.
 
-    The definitions of documents are removed where they were not there before.
+    The definitions of documents are removed in the end where they were not there before.
     """
     CACHE.mkdir(parents=True, exist_ok=True)
+    kubectl = Kubectl()
     with (CACHE / "installed.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        installed = Installation(folder, overlay)
-        defined = installed.kubectl.get("customresourcedefinition", "models.modelmend.io")
-        installed.remove()  # what a run that was killed has left
+        defined = kubectl.get("customresourcedefinition", "models.modelmend.io")
         if "MODELMEND_IMAGE" not in os.environ:
             cluster.current().load(building.build(IMAGE, ROOT))
-        try:
-            installed.install()
-            yield installed
-        finally:
-            installed.remove()
-            if defined is None:
-                installed.kubectl("delete", "--ignore-not-found", f"--filename={ROOT / 'manifests/base/crds.yaml'}")
+        yield
+        if defined is None:
+            kubectl("delete", "--ignore-not-found", f"--filename={ROOT / 'manifests/base/crds.yaml'}")
+
+
+@contextmanager
+def removed(installation: Installation) -> Iterator[Installation]:
+    """Remove it in the end, and before what a run that was killed has left of it."""
+    installation.remove()
+    try:
+        yield installation
+    finally:
+        installation.remove()

@@ -106,7 +106,15 @@ class Served:
 
 def order(namespace: str, do: str, *, about: str | None = None, serving: dict | None = SERVING, **more: Any) -> Intent:
     """The intent of a rollout."""
-    wanted = {"do": do, "promote": None, "to": None, "about": about, "serving": serving, "gitops": None, "timeout": 1800}
+    wanted = {
+        "do": do,
+        "promote": None,
+        "to": None,
+        "about": about,
+        "serving": serving,
+        "gitops": None,
+        "timeout": 1800,
+    }
     if do == "promote":
         wanted["promote"] = "next"
     return intent("rollout", namespace, wanted | more)

@@ -391,7 +391,9 @@ def test_halting_undoes_nothing(kube, namespace, served, written):
 )
 def test_what_git_decides_is_refused_before_it_is_tried(kube, namespace, where, mark):
     """A change of its spec is refused, unless the Model says that Git is ignored; its status may be changed."""
-    served = Served(kube, namespace, rollout(replicas=1, steps=[{"setWeight": 1}, {"pause": {}}], **{where: {mark: "x"}}))
+    served = Served(
+        kube, namespace, rollout(replicas=1, steps=[{"setWeight": 1}, {"pause": {}}], **{where: {mark: "x"}})
+    )
     before = served.read()["metadata"]["resourceVersion"]
     for mine in (order(namespace, "pause"), order(namespace, "restart"), order(namespace, "to", to="v4")):
         refused = ensure(kube, mine)

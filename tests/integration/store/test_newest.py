@@ -74,6 +74,16 @@ def test_the_remediation_that_a_model_shows(db: Database, clock) -> None:
     assert Rows(db).remediations == {}
 
 
+def test_what_is_committed_late_is_seen(db: Database) -> None:
+    """A remediation that ended just before the last look, in a transaction that was not over then, is seen by the next."""
+    rows = Rows(db)
+    rows.look(set(), {SALARY})
+    with db.write() as conn:
+        filling.remediation(conn, "r-1", started=NOON - MINUTE, ended=NOON - MINUTE / 2)
+    rows.look(set(), {SALARY})
+    assert rows.remediations[SALARY].id == "r-1"
+
+
 def test_a_fresh_look_sees_what_a_long_one_does(db: Database, clock) -> None:
     """A process that has just started tells the same as one that has looked all along."""
     rows = Rows(db)
