@@ -17,7 +17,7 @@ from datetime import datetime
 from typing import Any, ClassVar
 
 from controller.actions.made import INTENT
-from controller.kube.rollouts import RESTARTED_AT, Canary, canary, restarted_at
+from controller.kube.rollouts import RESTARTED_AT, canary, observed, restarted_at
 from controller.policy.digest import digest_of
 from controller.policy.serving import read_version, version_patch
 
@@ -55,6 +55,10 @@ class EndState:
         """
         raise NotImplementedError
 
+    def noticed(self, obj: Object) -> bool:
+        """Whether the object's own controller has seen what was set."""
+        return observed(obj)
+
     def patch(self, obj: Object) -> Object:
         """The merge patch for this very version of the object."""
         raise NotImplementedError
@@ -70,17 +74,23 @@ class EndState:
 
 @dataclass(frozen=True, slots=True)
 class OfCanary(EndState):
-    """An end state of the canary: it stands in the status."""
+    """An end state of the canary: it stands in the status.
+
+    :ivar template: a digest of the pod template: the status may still speak of the one before.
+    """
 
     subresource: ClassVar[str | None] = "status"
 
+    template: str
     revision: str
     stable: str
     step: int
     pauses: list[str] = field(default_factory=list)
 
-    def _same(self, now: Canary) -> bool:
-        return (now.revision, now.stable, now.aborted) == (self.revision, self.stable, False)
+    def _same(self, obj: Object) -> bool:
+        now = canary(obj)
+        same = (now.revision, now.stable, now.aborted) == (self.revision, self.stable, False)
+        return same and template_digest(obj) == self.template
 
     @property
     def called(self) -> str:
@@ -96,15 +106,17 @@ class Abort(OfCanary):
 
     def reached(self, obj: Object) -> bool:
         now = canary(obj)
-        return now.aborted and now.revision == self.revision
+        restored = now.revision == now.stable == self.stable  # the template, too, is the stable one again
+        return restored or (now.aborted and now.revision == self.revision)
 
     def untouched(self, obj: Object, *, tried: bool) -> bool:
         now = canary(obj)
-        if not tried:
-            return self._same(now)
         # Aborted and tried anew by somebody, it would have begun at the first step, or another pause.
         further = now.step > self.step or (now.step == self.step and list(now.pauses) == self.pauses)
-        return self._same(now) and further
+        return self._same(obj) and (further or not tried)
+
+    def noticed(self, obj: Object) -> bool:
+        return bool(obj["status"].get("abortedAt")) or not canary(obj).in_progress
 
     def patch(self, obj: Object) -> Object:
         return {"status": {"abort": True}}
@@ -134,10 +146,15 @@ class Promote(OfCanary):
 
     def untouched(self, obj: Object, *, tried: bool) -> bool:
         now = canary(obj)
-        same_pauses = list(now.pauses) == self.pauses or not tried
-        if self.to_step is None:
-            return self._same(now) and (now.step > self.step or (now.step == self.step and same_pauses))
-        return self._same(now) and now.step == self.step and same_pauses
+        here = now.step == self.step and (list(now.pauses) == self.pauses or not tried)
+        further = self.to_step is None and now.step > self.step
+        return self._same(obj) and (here or further)
+
+    def noticed(self, obj: Object) -> bool:
+        now = canary(obj)
+        held = bool(now.pauses or obj["status"].get("controllerPause"))
+        past = self.to_step is not None and now.step > self.to_step
+        return not held or past or not now.in_progress
 
     def patch(self, obj: Object) -> Object:
         if self.to_step is None:
@@ -237,6 +254,11 @@ _BY_NAME: dict[str, type[EndState]] = {each.do: each for each in (Abort, Promote
 def written(do: str, resolved: Mapping[str, Any]) -> EndState:
     """An end state as it was written down."""
     return _BY_NAME[do](**resolved)
+
+
+def template_digest(obj: Object) -> str:
+    """What tells one revision from another before the object's own controller has named it."""
+    return digest_of(obj["spec"].get("template"))
 
 
 def spec_digest(obj: Object) -> str:

@@ -22,6 +22,8 @@ PREFIX = "modelmend.io/"
 INTENT = f"{PREFIX}intent"
 HALTED = f"{PREFIX}halted"
 """Set on an object when we stop it: what stops by others' hands has failed."""
+NUDGED = f"{PREFIX}nudged"
+"""Set anew on an object of others, so that its own controller looks at it again."""
 KEPT = 7 * 24 * 3600
 """Seconds that an object of ours stays after its end: longer than any remediation needs it."""
 CREATED_AGAIN = timedelta(seconds=60)

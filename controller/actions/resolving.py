@@ -10,15 +10,21 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-from controller.actions.endstates import Abort, EndState, Object, Pause, Promote, Restart, Version, spec_digest
+from controller.actions.endstates import (
+    Abort,
+    EndState,
+    Object,
+    Pause,
+    Promote,
+    Restart,
+    Version,
+    spec_digest,
+    template_digest,
+)
 from controller.actions.outcome import Outcome
-from controller.errors import TemporaryError
-from controller.kube.rollouts import Canary, canary, observed
+from controller.kube.rollouts import Canary, canary
 from controller.policy.serving import NoPlace, read_version, version_patch
 from controller.remediation import ActionReason, Intent
-
-NOT_SEEN = 1.0
-"""Seconds until the controller of a Rollout has looked at a change, as a rule."""
 
 _MANAGERS = {
     "argocd.argoproj.io/tracking-id": "Argo CD",
@@ -32,7 +38,7 @@ _MANAGERS = {
 def resolve(intent: Intent, obj: Object, now: datetime) -> EndState | Outcome:
     """The end state that an intent wants of its serving object, or the action's end where nothing is to be set.
 
-    Raises TemporaryError where the object's own controller has not seen its newest spec yet.
+    A canary can be told only where the object's own controller has `observed` the newest spec.
     """
     order = intent.end_state
     version = read_version(order["serving"], obj)
@@ -40,8 +46,6 @@ def resolve(intent: Intent, obj: Object, now: datetime) -> EndState | Outcome:
         return _of_spec(intent, obj, version, now)
     if obj["kind"] != "Rollout":
         return _failed(ActionReason.NOT_SUPPORTED, obj, f"no canary to {order['do']}: a {obj['kind']} has none")
-    if not observed(obj):
-        raise TemporaryError(f"{called(obj)}: its controller has not seen its newest spec yet", retry_after=NOT_SEEN)
     if order["do"] == "abort":
         return _abort(intent, obj, version)
     return _promote(intent, obj, version)
@@ -62,7 +66,7 @@ def manager(obj: Object) -> str | None:
 def _abort(intent: Intent, obj: Object, version: str | None) -> EndState | Outcome:
     now, about = canary(obj), intent.end_state["about"]
     if now.in_progress:
-        return _other_revision(about, obj, version, now) or Abort(**_common(intent, obj, version), **_canary(now))
+        return _other_revision(about, obj, version, now) or Abort(**_common(intent, obj, version), **_canary(obj))
     if not now.stable:
         return _failed(ActionReason.NO_CANARY, obj, "its first revision: there is none to go back to")
     if about is None:
@@ -80,7 +84,7 @@ def _promote(intent: Intent, obj: Object, version: str | None) -> EndState | Out
         return other
     steps = now.steps if order["promote"] == "next" else 0
     to_step = min(now.step + 1, steps) if steps else None
-    wanted = Promote(**_common(intent, obj, version), **_canary(now), to_step=to_step)
+    wanted = Promote(**_common(intent, obj, version), **_canary(obj), to_step=to_step)
     if now.stable and now.revision == now.stable:
         return Outcome("done", f"{called(obj)}: nothing to promote, no canary is in progress", wanted.outputs())
     if not now.in_progress:
@@ -142,5 +146,7 @@ def _common(intent: Intent, obj: Object, version: str | None) -> dict[str, Any]:
     return {"uid": obj["metadata"]["uid"], "version": version, "key": intent.key}
 
 
-def _canary(now: Canary) -> Mapping[str, Any]:
-    return {"revision": now.revision, "stable": now.stable, "step": now.step, "pauses": list(now.pauses)}
+def _canary(obj: Object) -> Mapping[str, Any]:
+    now = canary(obj)
+    where = {"revision": now.revision, "stable": now.stable, "step": now.step, "pauses": list(now.pauses)}
+    return {"template": template_digest(obj), **where}

@@ -11,7 +11,10 @@ action is done when the object carries it.
 
 from __future__ import annotations
 
-from datetime import datetime
+import contextlib
+import threading
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 from controller.actions import made, workflow
@@ -19,12 +22,22 @@ from controller.actions.endstates import EndState, Object, written
 from controller.actions.outcome import Outcome, Ref, Write
 from controller.actions.resolving import called, resolve
 from controller.errors import Conflict, TemporaryError
-from controller.kube import KINDS, Kube
+from controller.kube import KINDS, Kube, Refused
+from controller.kube.rollouts import observed
 from controller.process import one_line
 from controller.remediation import ActionReason, Intent
 
 TRIES = 5
 """Patches that meet a newer version of the object before the attempt is put off."""
+NOTICED = 10.0
+"""Seconds that a change is given to be noticed by the object's own controller; then it is on its own."""
+NUDGED = 2.5
+"""Seconds after which a change that was not noticed is followed by another one.
+
+Argo Rollouts puts what it has written itself into its cache, over a change that came in between. That
+change goes unseen until the object changes once more: an abort, for one, for hours.
+"""
+_LOOK = 0.25
 
 
 def ensure(kube: Kube, intent: Intent, write: Write, *, inherited: bool, now: datetime) -> Ref | Outcome:
@@ -44,6 +57,9 @@ def ensure(kube: Kube, intent: Intent, write: Write, *, inherited: bool, now: da
     elif obj is None:
         return Outcome("failed", f"there is no {_name(intent)}", reason=ActionReason.NOT_FOUND)
     else:
+        if order["do"] in ("abort", "promote") and obj["kind"] == "Rollout" and not observed(obj):
+            _nudge(kube, obj)
+            raise TemporaryError(f"{called(obj)}: its controller has not seen its newest spec yet", retry_after=NUDGED)
         resolved = resolve(intent, obj, now)
         if isinstance(resolved, Outcome):
             return resolved
@@ -99,24 +115,48 @@ def _set(kube: Kube, intent: Intent, write: Write, wanted: EndState, obj: Object
     namespace, name = meta["namespace"], meta["name"]
     for _ in range(TRIES):
         if wanted.reached(obj):
-            return _done(wanted, obj)
+            return _noticed(kube, wanted, obj)
         if obj["metadata"]["uid"] != wanted.uid or not wanted.untouched(obj, tried=tried):
             return _reverted(wanted, obj, "somebody else has changed it since")
         version = obj["metadata"]["resourceVersion"]
         write({**intent.end_state, "resolved": wanted.plain()}, version)
-        patch = wanted.patch(obj)
-        patched = True
         try:
-            kube.patch(kind, namespace, name, patch, resource_version=version, subresource=wanted.subresource)
+            patch, subresource = wanted.patch(obj), wanted.subresource
+            obj = kube.patch(kind, namespace, name, patch, resource_version=version, subresource=subresource)
         except Conflict:
-            patched = False
-        found = kube.get(kind, namespace, name)
-        if found is None:
-            return made.lost(f"{_name(intent)} was deleted")
-        obj = found
-        if patched:
-            return _done(wanted, obj) if wanted.reached(obj) else _reverted(wanted, obj, "somebody undid it at once")
+            found = kube.get(kind, namespace, name)
+            if found is None:
+                return made.lost(f"{_name(intent)} was deleted")
+            obj = found
+        else:
+            return _noticed(kube, wanted, obj)
     raise TemporaryError(f"{called(obj)} changes all the time: {TRIES} patches met a newer version", retry_after=1.0)
+
+
+def _noticed(kube: Kube, wanted: EndState, patched: Object) -> Outcome:
+    """Read it again until its own controller has noticed the change, or somebody has undone it."""
+    pause, begun = threading.Event(), time.monotonic()
+    nudged = begun
+    while True:
+        obj = kube.get(KINDS[patched["kind"]], patched["metadata"]["namespace"], patched["metadata"]["name"])
+        if obj is None:
+            return made.lost(f"{called(patched)} was deleted")
+        if not wanted.reached(obj):
+            return _reverted(wanted, obj, "somebody has undone it at once")
+        now = time.monotonic()
+        if wanted.noticed(obj) or now - begun > NOTICED:
+            return _done(wanted, obj)
+        if now - nudged > NUDGED:
+            _nudge(kube, obj)
+            nudged = now
+        pause.wait(_LOOK)
+
+
+def _nudge(kube: Kube, obj: Object) -> None:
+    meta = obj["metadata"]
+    body = {"metadata": {"annotations": {made.NUDGED: datetime.now(UTC).isoformat()}}}
+    with contextlib.suppress(Refused):  # only those who may change the spec may do this, too
+        kube.patch(KINDS[obj["kind"]], meta["namespace"], meta["name"], body)
 
 
 def _commit(

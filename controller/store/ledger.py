@@ -13,8 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, func, insert, select, update
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy import bindparam, delete, exists, func, insert, select, update
 
 from controller import schema
 from controller.events.condition import Condition
@@ -22,6 +21,7 @@ from controller.events.event import Event
 from controller.policy import Policy, Target, Trigger
 from controller.remediation import Remediation
 from controller.store import remediations
+from controller.store.inserting import InsertNew
 from controller.store.leader import Turn
 from controller.store.undecided import EVENT_COLUMNS, event_of
 

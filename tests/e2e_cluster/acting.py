@@ -39,16 +39,16 @@ Object = dict[str, Any]
 class Stage:
     """One namespace, one installation with documents for it, and a receiver that counts as the people who are paged."""
 
-    def __init__(
-        self, folder: Path, kube: Kube, kubeconfig: Path, namespace: str, *documents: str, **settings: Any
-    ) -> None:
-        """:param documents: YAML; those without a namespace are of this one."""
+    def __init__(self, folder: Path, kube: Kube, namespace: str, *documents: str, **settings: Any) -> None:
+        """`documents`: YAML; those without a namespace are of this one. `settings`: of the installation, beside its own."""
         self.kube = kube
         self.namespace = namespace
-        self.pager = HttpDouble()
-        receivers = {"default": {"url": self.pager.url, "kind": "webhook"}}
-        cluster = {"kubernetes": True, "kubeconfig": str(kubeconfig), "receivers": receivers}
-        self.served = Served(folder, _within(namespace, documents), **cluster | settings)
+        self._open = contextlib.ExitStack()
+        self._pager = self._open.enter_context(HttpDouble())
+        receivers = {"default": {"url": self._pager.url, "kind": "webhook"}}
+        own = {"kubernetes": True, "kubeconfig": str(cluster.current().kubeconfig), "receivers": receivers}
+        self.served = Served(folder, _within(namespace, documents), **own | settings)
+        self._open.callback(self.served.close)
 
     def start(self, *, dies: str = "") -> None:
         """Start a process. `dies`: the point at which it kills itself (see tests/e2e/doubles)."""
@@ -56,8 +56,7 @@ class Stage:
 
     def close(self) -> None:
         """End what runs on this machine."""
-        self.served.close()
-        self.pager.__exit__(None, None, None)
+        self._open.close()
 
     # ── what people and Argo do ─────────────────────────────────────────────────────────────────
 
@@ -129,7 +128,7 @@ class Stage:
 
     def pages(self) -> list[Object]:
         """What people were told."""
-        return [json.loads(each.body) for each in self.pager.arrived]
+        return [json.loads(each.body) for each in self._pager.arrived]
 
     def paged(self) -> Object:
         """Wait until people were told; what, once."""
@@ -246,8 +245,7 @@ def stage(kube: Kube, namespace: str, tmp_path: Path) -> Iterator[Callable[..., 
     def make(*documents: str, **settings: Any) -> Stage:
         folder = tmp_path / f"installation-{len(made)}"
         folder.mkdir()
-        kubeconfig = settings.pop("kubeconfig", cluster.current().kubeconfig)
-        made.append(Stage(folder, kube, kubeconfig, namespace, *documents, **settings))
+        made.append(Stage(folder, kube, namespace, *documents, **settings))
         return made[-1]
 
     yield make

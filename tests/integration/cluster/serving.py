@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 from controller.kube import DEPLOYMENT, KINDS, ROLLOUT, Kube
@@ -62,8 +63,19 @@ class Served:
         return self.read().get("status") or {}
 
     def until(self, true: Any) -> dict[str, Any]:
-        """Wait until `true(object)`."""
-        return eventually(lambda: (found := self.read()) if true(found := self.read()) else None)
+        """Wait until `true(object)`; now and then touched, since Argo Rollouts may have overlooked the last change."""
+        begun = touched = time.monotonic()
+
+        def look() -> dict[str, Any] | None:
+            nonlocal touched
+            if true(found := self.read()):
+                return found
+            if time.monotonic() - touched > 3:
+                touched = time.monotonic()
+                self.set({"metadata": {"annotations": {"touched": str(touched - begun)}}})
+            return None
+
+        return eventually(look)
 
     def _serves(self, obj: dict[str, Any]) -> bool:
         status = obj.get("status") or {}

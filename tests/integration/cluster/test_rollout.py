@@ -1,5 +1,6 @@
 """The action `rollout`, on Argo Rollouts and Deployments whose pods really run."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -10,8 +11,8 @@ from controller.errors import Conflict, TemporaryError
 from controller.kube import DEPLOYMENT, ROLLOUT, WORKFLOW
 from controller.policy.serving import read_version
 from controller.remediation import ActionReason, Intent
-from tests.integration.cluster.conftest import end, ensure
-from tests.integration.cluster.serving import BY_DEPLOYMENT, SERVING, Served, deployment, order, rollout
+from tests.integration.cluster.conftest import end, ensure, eventually
+from tests.integration.cluster.serving import BY_DEPLOYMENT, SERVING, Served, deployment, order, rollout, template
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
 
@@ -59,6 +60,7 @@ def test_a_canary_is_aborted_once(kube, namespace, served, written):
         "uid": before["metadata"]["uid"],
         "version": "v6",
         "key": mine.key,
+        "template": end_state["resolved"]["template"],
         "revision": revision,
         "stable": before["status"]["stableRS"],
         "step": 1,
@@ -302,17 +304,61 @@ def test_what_changes_all_the_time_is_tried_later(kube, namespace, served):
     assert not served.read()["spec"].get("paused")
 
 
-def test_a_stale_status_is_not_trusted(kube, namespace, served):
+@pytest.fixture
+def unattended(kube, namespace):
+    """A Rollout that no controller here looks after; its status says what the test wrote."""
+    body = rollout("v6", labels={"argo-rollouts.argoproj.io/controller-instance-id": "another"})
+    kube.create(ROLLOUT, namespace, body)
+    pause = {"reason": "CanaryPauseStep", "startTime": "2025-01-23T12:00:00Z"}
+    status = {"currentPodHash": "new", "stableRS": "old", "currentStepIndex": 1, "pauseConditions": [pause]}
+    status |= {"observedGeneration": "1", "controllerPause": True}
+    kube.patch(ROLLOUT, namespace, "salary", {"status": status}, subresource="status")
+    return lambda: kube.get(ROLLOUT, namespace, "salary")
+
+
+def nudges(obj) -> str | None:
+    return (obj["metadata"].get("annotations") or {}).get("modelmend.io/nudged")
+
+
+def test_a_stale_status_is_not_trusted(kube, namespace, unattended):
     """Before its controller has seen the newest spec, nobody can say which revision an abort would meet."""
-    at_pause = served.canary("v6")
-    ahead = {**at_pause, "metadata": {**at_pause["metadata"], "generation": at_pause["metadata"]["generation"] + 1}}
-
-    class Ahead:
-        def get(self, *_):
-            return ahead
-
+    kube.patch(ROLLOUT, namespace, "salary", {"spec": {"template": template("v7")}})
     with pytest.raises(TemporaryError, match="has not seen its newest spec"):
-        ensure(Ahead(), order(namespace, "abort"))
+        ensure(kube, order(namespace, "abort"))
+    assert "abort" not in unattended()["status"]
+    assert nudges(unattended())
+
+
+def test_a_controller_that_overlooks_a_change_is_nudged(kube, namespace, unattended, monkeypatch):
+    """Argo Rollouts may overlook what changes while it writes itself: until it has noticed, it is touched again."""
+    monkeypatch.setattr("controller.actions.rollout.NUDGED", 0.5)
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(ensure, kube, order(namespace, "abort", about="v6"))
+        first = eventually(lambda: nudges(unattended()))
+        eventually(lambda: nudges(unattended()) != first)
+        assert not ending.done()
+        kube.patch(
+            ROLLOUT, namespace, "salary", {"status": {"abortedAt": "2025-01-23T12:00:01Z"}}, subresource="status"
+        )
+        assert ending.result().state == "done"
+
+
+def test_what_nobody_notices_is_done_all_the_same(kube, namespace, unattended, monkeypatch):
+    """A controller that is away will find the change when it is back."""
+    monkeypatch.setattr("controller.actions.rollout.NOTICED", 1.0)
+    assert ensure(kube, order(namespace, "promote", about="v6")).state == "done"
+    assert unattended()["status"]["currentStepIndex"] == 2
+
+
+def test_what_is_undone_before_it_was_noticed_is_left_alone(kube, namespace, unattended):
+    """Somebody who takes the change back at once has the last word."""
+    with ThreadPoolExecutor(1) as pool:
+        ending = pool.submit(ensure, kube, order(namespace, "abort", about="v6"))
+        eventually(lambda: unattended()["status"].get("abort"))
+        kube.patch(ROLLOUT, namespace, "salary", {"status": {"abort": False}}, subresource="status")
+        left = ending.result()
+    assert (left.state, left.reason) == ("unknown", ActionReason.REVERTED)
+    assert unattended()["status"]["abort"] is False
 
 
 def test_a_write_that_fails_leaves_the_object_alone(kube, namespace, served):
@@ -432,8 +478,6 @@ def test_git_is_asked_for_the_version(kube, namespace, served, written, write_te
         "branch": f"modelmend/{mine.remediation_id}",
     }
     mine = again(mine, written)
-    from tests.integration.cluster.conftest import eventually
-
     following = eventually(lambda: actions.observe(mine, ref, kube.get(WORKFLOW, namespace, mine.key)))
     assert following == {"kind": "Rollout", "namespace": namespace, "name": "salary", "uid": ""}
     assert untouched(served, version)
