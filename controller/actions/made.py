@@ -112,7 +112,10 @@ def create(kube: Kube, kind: Kind, intent: Intent, body: Object, *, inherited: b
     except (AlreadyExists, Refused) as error:
         if isinstance(error, Refused) and error.status == 0:  # nothing was sent
             raise
-        found = kube.get(kind, where, intent.key)
+        try:
+            found = kube.get(kind, where, intent.key)
+        except Refused as second:  # the first is what was wanted, and what an operator must grant
+            raise (error if isinstance(error, Refused) else second) from second
         if found is not None:
             return _whose(kind, intent, found)
         if isinstance(error, Refused):

@@ -82,6 +82,8 @@ def _promote(intent: Intent, obj: Object, version: str | None) -> EndState | Out
     now, order = canary(obj), intent.end_state
     if other := _other_revision(order["about"], obj, version, now):
         return other
+    if order["promote"] == "next" and "canary" not in (obj["spec"].get("strategy") or {}):
+        return _failed(ActionReason.NOT_SUPPORTED, obj, "no steps: of a blue-green Rollout only `full` can be promoted")
     steps = now.steps if order["promote"] == "next" else 0
     to_step = min(now.step + 1, steps) if steps else None
     wanted = Promote(**_common(intent, obj, version), **_canary(obj), to_step=to_step)

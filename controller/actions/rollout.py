@@ -31,7 +31,7 @@ TRIES = 5
 """Patches that meet a newer version of the object before the attempt is put off."""
 NOTICED = 10.0
 """Seconds that a change is given to be noticed by the object's own controller; then it is on its own."""
-NUDGED = 2.5
+NUDGED = 1.0
 """Seconds after which a change that was not noticed is followed by another one.
 
 Argo Rollouts puts what it has written itself into its cache, over a change that came in between. That

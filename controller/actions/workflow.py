@@ -15,12 +15,15 @@ from pydantic_core import to_json
 from controller.actions import made
 from controller.actions.made import KEPT, Object
 from controller.actions.outcome import MAX_OUTPUTS, Outcome, Ref
+from controller.errors import Conflict
 from controller.kube import WORKFLOW, Kube
 from controller.process import one_line
 from controller.remediation import ActionReason, Intent
 
 OUTPUTS = {"version": "model-version", "verdict": "verdict"}
 """What we call the outputs that mean something to us, and the global output parameters that say it."""
+TRIES = 5
+"""Orders to stop that meet a Workflow which has just changed before the attempt is put off."""
 REFUSED = "refused"
 """The verdict of a Workflow whose candidate is no better than what serves."""
 
@@ -80,17 +83,26 @@ def halt(kube: Kube, intent: Intent) -> Outcome | None:
 
 
 def stop(kube: Kube, intent: Intent) -> Outcome | None:
-    """Ask the Workflow to stop, its exit handlers may run; its own end where it is over already."""
-    found = made.find(kube, WORKFLOW, intent)
-    if isinstance(found, Outcome):
-        return found
-    ended = observe(intent, made.ref(WORKFLOW, found), found)
-    if ended is None and not (made.halted(found) and found["spec"].get("shutdown")):
-        # One that waits for its turn heeds only Terminate; a suspended one heeds nothing until it is let go.
+    """Ask the Workflow to stop, its exit handlers may run; its own end where it is over already.
+
+    One that waits for its turn heeds only Terminate; a suspended one heeds nothing until it is let go.
+    """
+    for left in reversed(range(TRIES)):
+        found = made.find(kube, WORKFLOW, intent)
+        if isinstance(found, Outcome):
+            return found
+        ended = observe(intent, made.ref(WORKFLOW, found), found)
+        if ended is not None or (made.halted(found) and found["spec"].get("shutdown")):
+            return ended
         waits = (found.get("status") or {}).get("phase", "") in _NOT_STARTED
         spec = {"shutdown": "Terminate" if waits else "Stop", "suspend": False}
-        made.stop(kube, WORKFLOW, found, spec, as_it_is=waits)
-    return ended
+        try:
+            made.stop(kube, WORKFLOW, found, spec, as_it_is=waits)
+            return None
+        except Conflict:  # it may have begun
+            if not left:
+                raise
+    return None
 
 
 def _cut_short(obj: Object) -> bool:
@@ -141,7 +153,8 @@ def _why(status: Mapping[str, Any]) -> str:
     if not pods:
         return said
     first = min(pods, key=lambda node: str(node.get("finishedAt") or "~"))
-    return f"{said}: {first.get('displayName')}: {first.get('message') or first['phase']}"
+    why = str(first.get("message") or first["phase"])
+    return said if why in said else f"{said}: {first.get('displayName')}: {why}"  # one pod is all of the Workflow
 
 
 def _reason(obj: Object) -> ActionReason:

@@ -16,7 +16,8 @@ from controller.policy import Policy
 from controller.policy.policy_set import selects
 from controller.store import questions
 from controller.store.leader import Turn
-from controller.store.ledger import Ledger, Question
+from controller.store.ledger import Ledger
+from controller.store.ledger_rows import Question
 
 _FACTS = TypeAdapter(tuple[TriggerFacts, ...])
 

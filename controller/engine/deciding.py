@@ -17,7 +17,8 @@ from controller.policy import ExpressionError, Model, Policy, Trigger
 from controller.remediation import Cause, Phase, Remediation, remediation_id, run_length
 from controller.store import remediations
 from controller.store.leader import Turn
-from controller.store.ledger import Ledger, Question
+from controller.store.ledger import Ledger
+from controller.store.ledger_rows import Question
 from controller.store.plain import plain
 from controller.store.situation import Used, evidence_floor, holds_target, situation
 

@@ -13,7 +13,8 @@ from controller.policy import CommandVerification, QuietVerification, ResolvedVe
 from controller.remediation import Cause, Input, Phase, Remediation, Tick, Transition, advance
 from controller.store import questions, remediations
 from controller.store.leader import Turn
-from controller.store.ledger import Ledger, Question
+from controller.store.ledger import Ledger
+from controller.store.ledger_rows import Question
 from controller.store.situation import Used, hold_facts
 
 

@@ -13,7 +13,8 @@ from controller.events.event import Event
 from controller.policy import Bindings, ExpressionError, Model, QuietVerification
 from controller.remediation import Phase, Remediation
 from controller.store import remediations
-from controller.store.ledger import Ledger, ModelKey, Question
+from controller.store.ledger import Ledger
+from controller.store.ledger_rows import ModelKey, Question
 from controller.store.situation import Used, holdings
 from controller.store.undecided import Renewal, Stored, renewal_used
 
@@ -33,6 +34,7 @@ def use(
     model, known, candidates = rules.model_of(event)
     key = (model.namespace, model.name)
     ledger.load([key])
+    ledger.meet(key)
     ended = _move(ledger, rules, event, seq, model)
     used = rules.used_about(ledger, seq, event, model, known=known, candidates=candidates)
     _observe_quiet(ledger, used, input_seq, event.time)
@@ -55,6 +57,7 @@ def renew(ledger: Ledger, rules: Rules, renewal: Renewal) -> None:
     model, known, candidates = rules.model_of(event)
     key = (model.namespace, model.name)
     ledger.load([key])
+    ledger.meet(key)
     if event.family is None or event.over:
         return
     seen = min(renewal.at, ledger.turn.now)

@@ -27,6 +27,6 @@ class InsertNew:
                 self._statements[name] = statement.on_conflict_do_nothing()
 
     def rows(self, conn: Connection, rows: list[dict[str, Any]]) -> None:
-        """Insert them, in one statement; none: nothing is asked of the database."""
+        """Insert them, at once."""
         if rows:
             conn.execute(self._statements[conn.dialect.name], rows)

@@ -8,16 +8,17 @@ again after a crash tells nobody twice.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, exists, func, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from controller import schema
+from controller.store.inserting import InsertNew
 
 _O = schema.outbox.c
+_ADD = InsertNew(schema.outbox)
 _BEFORE = schema.outbox.alias("before")
 
 
@@ -48,13 +49,13 @@ class OutboxRow:
     next_at: datetime
 
 
-def enqueue(conn: Connection, notes: Sequence[Note]) -> int:
-    """Write notifications, but those whose key is there already; returns how many are new."""
-    if not notes:
-        return 0
-    dialect = sqlite if conn.dialect.name == "sqlite" else postgresql
-    statement = dialect.insert(schema.outbox).on_conflict_do_nothing(index_elements=["key"]).returning(_O.id)
-    return sum(len(conn.execute(statement.values(next_at=note.since, **asdict(note))).all()) for note in notes)
+def enqueue(conn: Connection, notes: Sequence[Note]) -> None:
+    """Write notifications, but those whose key is there already."""
+    _ADD.rows(conn, [_row(note) for note in notes])
+
+
+def _row(note: Note) -> dict[str, Any]:
+    return {name: getattr(note, name) for name in note.__dataclass_fields__} | {"next_at": note.since}
 
 
 def due(conn: Connection, now: datetime, limit: int = 50) -> list[OutboxRow]:

@@ -7,15 +7,16 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from controller import schema
 from controller.policy import Document, PolicySet, document_from_text
 from controller.policy import restored as unchecked
+from controller.store.inserting import InsertNew
 from controller.store.leader import Turn
 
 _S = schema.policy_sets.c
 _D = schema.documents.c
+_ADD_DOCUMENTS = InsertNew(schema.documents)
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +69,7 @@ def put(turn: Turn, policies: PolicySet, refused: tuple[str, ...]) -> list[tuple
     members = [document.digest for document in policies.documents]
     seq = before.seq + 1 if before else 1
     input_seq = turn.input("policy_set", str(seq))
-    rows = [_row(document) for document in policies.documents]
-    if rows:
-        dialect = sqlite if turn.conn.dialect.name == "sqlite" else postgresql
-        turn.conn.execute(dialect.insert(schema.documents).on_conflict_do_nothing(), rows)
+    _ADD_DOCUMENTS.rows(turn.conn, [_row(document) for document in policies.documents])
     turn.conn.execute(
         insert(schema.policy_sets).values(
             seq=seq,

@@ -7,19 +7,41 @@ resume do not make one long transaction, and a replay sees the same order.
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Any
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import ColumnElement, Connection, select, update
+from sqlalchemy import Connection, bindparam, select, update
 
 from controller import schema
 from controller.decision import Happening, Reason
 from controller.store.leader import Turn
-from controller.store.ledger import Question
+from controller.store.ledger_rows import QUESTION_KEY, Question
 
 _Q = schema.questions.c
-_COLUMNS = tuple(schema.questions.c[name] for name in Question.__dataclass_fields__)
+_KEY = tuple(_Q[name] for name in QUESTION_KEY)
+
+_DUE = (
+    select(*_KEY)
+    .where(_Q.retry_at <= bindparam("now"))
+    .order_by(_Q.retry_at, _Q.severity, _Q.since, *_KEY)
+    .limit(bindparam("most"))
+)
+_FOR_FLEET = (
+    select(*_KEY)
+    .where(_Q.retry_on == str(Happening.FLEET), _Q.retry_at > bindparam("now"))
+    .order_by(_Q.severity, _Q.since, _Q.event_seq)
+    .limit(bindparam("most"))
+)
+_ONE = select(*(_Q[name] for name in Question.__dataclass_fields__)).where(
+    *(_Q[name] == bindparam(name) for name in QUESTION_KEY)
+)
+_ASK_AT = (
+    update(schema.questions)
+    .where(*(_Q[name] == bindparam(f"b_{name}") for name in QUESTION_KEY))
+    .values(retry_at=bindparam("b_at"))
+)
 
 Key = tuple[str, str, str, str]
 """Namespace and name of the policy, namespace and name of the model."""
@@ -38,36 +60,31 @@ def key_of(ref: str) -> Key:
 
 def due(conn: Connection, now: datetime, limit: int) -> list[Key]:
     """Questions to be asked again by now: longest due, then worst, first."""
-    query = select(_Q.policy_ns, _Q.policy, _Q.namespace, _Q.model).where(_Q.retry_at <= now)
-    ordered = query.order_by(_Q.retry_at, _Q.severity, _Q.since, _Q.policy_ns, _Q.policy, _Q.namespace, _Q.model)
-    return [(row[0], row[1], row[2], row[3]) for row in conn.execute(ordered.limit(limit))]
+    return [(row[0], row[1], row[2], row[3]) for row in conn.execute(_DUE, {"now": now, "most": limit})]
 
 
 def read(conn: Connection, key: Key) -> Question | None:
     """One question, or None: it has been answered meanwhile."""
-    row = conn.execute(select(*_COLUMNS).where(*_is(key))).one_or_none()
+    row = conn.execute(_ONE, dict(zip(QUESTION_KEY, key, strict=True))).one_or_none()
     return Question(*row) if row else None
 
 
-def _is(key: Key) -> tuple[ColumnElement[bool], ...]:
-    return _Q.policy_ns == key[0], _Q.policy == key[1], _Q.namespace == key[2], _Q.model == key[3]
+def _at(key: Sequence[str], at: datetime) -> dict[str, Any]:
+    return {f"b_{name}": value for name, value in zip(QUESTION_KEY, key, strict=True)} | {"b_at": at}
 
 
 def postpone(key: Key, by: timedelta, turn: Turn) -> None:
     """Ask this question later."""
-    turn.conn.execute(update(schema.questions).where(*_is(key)).values(retry_at=turn.now + by))
+    turn.conn.execute(_ASK_AT, _at(key, turn.now + by))
 
 
 def ask_for_fleet(turn: Turn, slots: int) -> None:
     """One question per slot that came free: the worst severity first, then the oldest."""
     if slots <= 0:
         return
-    query = select(_Q.policy_ns, _Q.policy, _Q.namespace, _Q.model).where(
-        _Q.retry_on == str(Happening.FLEET), _Q.retry_at > turn.now
-    )
-    for row in turn.conn.execute(query.order_by(_Q.severity, _Q.since, _Q.event_seq).limit(slots)).all():
-        mine = _is((row[0], row[1], row[2], row[3]))
-        turn.conn.execute(update(schema.questions).where(*mine).values(retry_at=turn.now))
+    found = turn.conn.execute(_FOR_FLEET, {"now": turn.now, "most": slots}).all()
+    if found:
+        turn.conn.execute(_ASK_AT, [_at(row, turn.now) for row in found])
 
 
 def ask_lifted(turn: Turn, reasons: Collection[Reason]) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, bindparam, insert, select, update
 
 from controller import schema
 from controller.errors import Conflict
@@ -22,8 +22,38 @@ from controller.store.leader import Turn
 from controller.store.plain import plain
 
 _T = schema.remediations
+_I = schema.intents
 _CHUNK = 500  # names in one IN list
 _COLUMNS = tuple(column.name for column in _T.columns)
+
+# Built once, here and below: SQLAlchemy takes several times longer to build such a statement than SQLite to answer it.
+_ADD = insert(_T)
+_ADD_TARGET = insert(schema.targets)
+_ADD_TRANSITION = insert(schema.transitions)
+_ADD_INTENT = insert(_I)
+_ADD_OBSERVATION = insert(schema.observations)
+_SAVE = update(_T).where(_T.c.id == bindparam("b_id"), _T.c.version == bindparam("b_version"))
+_LET_GO = update(schema.targets).where(schema.targets.c.remediation_id == bindparam("b_id")).values(active=False)
+_LOOK_AGAIN = (
+    update(_T)
+    .where(_T.c.id.in_(bindparam("b_ids", expanding=True)), _T.c.ended_at.is_(None))
+    .values(next_at=bindparam("b_at"))
+)
+_CHANGE_INTENT = update(_I).where(_I.c.id == bindparam("b_id"))
+
+_TEXT = select(schema.documents.c.text).where(schema.documents.c.digest == bindparam("digest"))
+_ONE = select(_T).where(_T.c.id == bindparam("id"))
+_DUE = (
+    select(_T.c.id)
+    .where(_T.c.ended_at.is_(None), _T.c.next_at <= bindparam("now"))
+    .order_by(_T.c.next_at, _T.c.id)
+    .limit(bindparam("most"))
+)
+_TARGET = select(schema.targets.c.kind, schema.targets.c.namespace, schema.targets.c.name).where(
+    schema.targets.c.remediation_id == bindparam("id")
+)
+_OPEN = select(_I).where(_I.c.done_at.is_(None)).order_by(_I.c.id)
+_IS_OPEN = select(_I.c.id).where(_I.c.id == bindparam("id"), _I.c.done_at.is_(None))
 
 
 def policy_of(conn: Connection, digest: str) -> Policy:
@@ -39,9 +69,7 @@ def model_of(conn: Connection, digest: str | None, namespace: str, name: str) ->
 
 
 def _text(conn: Connection, digest: str) -> dict[str, Any]:
-    text: dict[str, Any] = conn.execute(
-        select(schema.documents.c.text).where(schema.documents.c.digest == digest)
-    ).scalar_one()
+    text: dict[str, Any] = conn.execute(_TEXT, {"digest": digest}).scalar_one()
     return text
 
 
@@ -53,11 +81,11 @@ def create(
     :param target: the object that it holds until it is over.
     :raises Conflict: (from the write door) where the model, or the target, has an active one already.
     """
-    turn.conn.execute(insert(_T).values(**_row(remediation)))
+    turn.conn.execute(_ADD, _row(remediation))
     if target is not None:
         kind, namespace, name = target
         held = {"remediation_id": remediation.id, "kind": kind, "namespace": namespace, "name": name, "active": True}
-        turn.conn.execute(insert(schema.targets).values(**held))
+        turn.conn.execute(_ADD_TARGET, held)
     _record(turn, Transition(remediation, remediation.phase, values), input_seq, from_phase="")
 
 
@@ -67,34 +95,30 @@ def save(turn: Turn, transition: Transition, input_seq: int) -> None:
     :raises Conflict: where somebody else has moved it since it was read.
     """
     after = transition.remediation
-    changed = turn.conn.execute(
-        update(_T).where(_T.c.id == after.id, _T.c.version == after.version - 1).values(**_row(after))
-    )
+    changed = turn.conn.execute(_SAVE, {"b_id": after.id, "b_version": after.version - 1, **_row(after)})
     if changed.rowcount != 1:
         raise Conflict(f"remediation {after.id} is no longer at version {after.version - 1}")
     _record(turn, transition, input_seq, from_phase=transition.from_phase)
     if after.phase is Phase.RUNNING and transition.from_phase is not Phase.RUNNING:
-        turn.conn.execute(insert(schema.intents).values(**_intent_row(after)))
+        turn.conn.execute(_ADD_INTENT, _intent_row(after))
     if after.phase.terminal:
-        mine = schema.targets.c.remediation_id == after.id
-        turn.conn.execute(update(schema.targets).where(mine).values(active=False))
+        turn.conn.execute(_LET_GO, {"b_id": after.id})
 
 
 def _record(turn: Turn, transition: Transition, input_seq: int, *, from_phase: str) -> None:
     after = transition.remediation
-    turn.conn.execute(
-        insert(schema.transitions).values(
-            remediation_id=after.id,
-            version=after.version,
-            from_phase=str(from_phase),
-            to_phase=str(after.phase),
-            reason=str(after.reason),
-            step=after.step,
-            values=plain(transition.values),
-            input_seq=input_seq,
-            now=turn.now,
-        )
-    )
+    row = {
+        "remediation_id": after.id,
+        "version": after.version,
+        "from_phase": str(from_phase),
+        "to_phase": str(after.phase),
+        "reason": str(after.reason),
+        "step": after.step,
+        "values": plain(transition.values),
+        "input_seq": input_seq,
+        "now": turn.now,
+    }
+    turn.conn.execute(_ADD_TRANSITION, row)
 
 
 def _row(r: Remediation) -> dict[str, Any]:
@@ -139,25 +163,19 @@ def _remediation(conn: Connection, row: Row[Any]) -> Remediation:
 
 def target_of(conn: Connection, remediation_id: str) -> Target | None:
     """The object that a remediation holds, or held."""
-    t = schema.targets.c
-    row = conn.execute(select(t.kind, t.namespace, t.name).where(t.remediation_id == remediation_id)).one_or_none()
+    row = conn.execute(_TARGET, {"id": remediation_id}).one_or_none()
     return (row.kind, row.namespace, row.name) if row else None
 
 
 def read(conn: Connection, remediation_id: str) -> Remediation | None:
     """One remediation, or None."""
-    found = _read(conn, select(_T).where(_T.c.id == remediation_id))
-    return found[0] if found else None
-
-
-def _read(conn: Connection, query: Select[Any]) -> list[Remediation]:
-    return [_remediation(conn, row) for row in conn.execute(query)]
+    row = conn.execute(_ONE, {"id": remediation_id}).one_or_none()
+    return _remediation(conn, row) if row else None
 
 
 def due(conn: Connection, now: datetime, limit: int) -> list[str]:
     """Ids of those not over that are to be looked at by now, the longest due first."""
-    ready = (_T.c.ended_at.is_(None), _T.c.next_at <= now)
-    return list(conn.execute(select(_T.c.id).where(*ready).order_by(_T.c.next_at, _T.c.id).limit(limit)).scalars())
+    return list(conn.execute(_DUE, {"now": now, "most": limit}).scalars())
 
 
 def waiting_to_start(conn: Connection) -> list[str]:
@@ -176,14 +194,12 @@ def look_again(turn: Turn, ids: Iterable[str], at: datetime | None) -> None:
     """Have remediations looked at from `at` on; no transition, so no new version."""
     wanted = list(ids)
     if wanted:
-        turn.conn.execute(update(_T).where(_T.c.id.in_(wanted), _T.c.ended_at.is_(None)).values(next_at=at))
+        turn.conn.execute(_LOOK_AGAIN, {"b_ids": wanted, "b_at": at})
 
 
 def open_intents(conn: Connection) -> list[Intent]:
     """Intents whose outcome is not known yet, oldest first."""
-    intents = schema.intents
-    rows = conn.execute(select(intents).where(intents.c.done_at.is_(None)).order_by(intents.c.id))
-    return [_intent(row) for row in rows]
+    return [_intent(row) for row in conn.execute(_OPEN)]
 
 
 def intents_to_begin_or_stop(conn: Connection) -> list[tuple[Intent, str]]:
@@ -219,19 +235,18 @@ def intents_about(conn: Connection, names: Collection[tuple[str, str, str]]) -> 
 
 def begun(turn: Turn, intent: Intent, ref: Mapping[str, str]) -> None:
     """Write the object that an intent goes by."""
-    turn.conn.execute(update(schema.intents).where(schema.intents.c.id == intent.id).values(ref=dict(ref)))
+    turn.conn.execute(_CHANGE_INTENT, {"b_id": intent.id, "ref": dict(ref)})
 
 
 def resolved(turn: Turn, intent: Intent, end_state: Mapping[str, Any], resource_version: str | None) -> None:
     """Write what a patch is about to set, and the resourceVersion that it is for."""
     values = {"end_state": dict(end_state), "resource_version": resource_version}
-    turn.conn.execute(update(schema.intents).where(schema.intents.c.id == intent.id).values(**values))
+    turn.conn.execute(_CHANGE_INTENT, {"b_id": intent.id, **values})
 
 
 def is_open(conn: Connection, intent: Intent) -> bool:
     """Whether an intent's outcome is not known yet."""
-    query = select(schema.intents.c.id).where(schema.intents.c.id == intent.id, schema.intents.c.done_at.is_(None))
-    return conn.execute(query).one_or_none() is not None
+    return conn.execute(_IS_OPEN, {"id": intent.id}).one_or_none() is not None
 
 
 def outputs(conn: Connection, r: Remediation) -> dict[str, Any]:
@@ -268,34 +283,31 @@ def _intent(row: Row[Any]) -> Intent:
 
 def tried(turn: Turn, intent: Intent, pid: int | None = None, pid_started: float | None = None) -> None:
     """Note, before the world is touched, that it is about to be; of a process, which one."""
-    intents = schema.intents
     values: dict[str, Any] = {"first_tried_at": intent.first_tried_at or turn.now}
     if pid is not None:
         values |= {"pid": pid, "pid_started": pid_started}
-    turn.conn.execute(update(intents).where(intents.c.id == intent.id).values(**values))
+    turn.conn.execute(_CHANGE_INTENT, {"b_id": intent.id, **values})
 
 
 def finished(turn: Turn, intent: Intent, outcome: Acted) -> None:
     """Write how an intent ended."""
-    intents = schema.intents
-    turn.conn.execute(update(intents).where(intents.c.id == intent.id).values(outcome=outcome.state, done_at=turn.now))
+    turn.conn.execute(_CHANGE_INTENT, {"b_id": intent.id, "outcome": outcome.state, "done_at": turn.now})
 
 
 def observe(
     turn: Turn, remediation: Remediation, input_seq: int, value: dict[str, Any], *, at: datetime, intent: Intent | None
 ) -> None:
     """Keep what the outside world answered: an action's end, or a sample of the verification at hand."""
-    turn.conn.execute(
-        insert(schema.observations).values(
-            input_seq=input_seq,
-            remediation_id=remediation.id,
-            intent_id=intent.id if intent else None,
-            step=remediation.step,
-            verify_index=None if intent else remediation.verify_index,
-            at=at,
-            value=value,
-        )
-    )
+    row = {
+        "input_seq": input_seq,
+        "remediation_id": remediation.id,
+        "intent_id": intent.id if intent else None,
+        "step": remediation.step,
+        "verify_index": None if intent else remediation.verify_index,
+        "at": at,
+        "value": value,
+    }
+    turn.conn.execute(_ADD_OBSERVATION, row)
 
 
 def samples(conn: Connection, remediation: Remediation) -> list[Sample]:

@@ -14,7 +14,8 @@ from controller.events.condition import Condition
 from controller.events.event import Event
 from controller.policy import Bindings, Corroboration, Expression, ExpressionError, Model, Policy, Trigger
 from controller.silences import paused, silenced
-from controller.store.ledger import Ledger, ModelKey, Past
+from controller.store.ledger import Ledger
+from controller.store.ledger_rows import ModelKey, Past
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select, update
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from controller import schema
 from controller.events.event import Event
@@ -18,6 +18,20 @@ from controller.store.leader import Turn
 
 _E = schema.events.c
 EVENT_COLUMNS = tuple(schema.events.c[name] for name in Event.__dataclass_fields__)
+
+_UNDECIDED = select(_E.seq, *EVENT_COLUMNS).where(_E.decided_at.is_(None)).order_by(_E.seq).limit(bindparam("most"))
+_RENEWED = (
+    select(_E.seq, _E.renewed_at, *EVENT_COLUMNS)
+    .where(_E.renewed_at.is_not(None), _E.decided_at.is_not(None))
+    .order_by(_E.seq)
+    .limit(bindparam("most"))
+)
+_RENEWAL_USED = (
+    update(schema.events)
+    .where(_E.seq == bindparam("b_seq"), _E.renewed_at == bindparam("b_at"))
+    .values(renewed_at=None)
+)
+_ONE = select(*EVENT_COLUMNS).where(_E.seq == bindparam("seq"))
 
 
 def event_of(row: Row[Any]) -> Event:
@@ -56,26 +70,23 @@ def renewal_of(conn: Connection, ref: str) -> Renewal:
 
 def undecided(conn: Connection, limit: int) -> list[Stored]:
     """The oldest events that have no decision yet."""
-    query = select(_E.seq, *EVENT_COLUMNS).where(_E.decided_at.is_(None)).order_by(_E.seq).limit(limit)
-    return [Stored(seq, Event(*values)) for seq, *values in conn.execute(query)]
+    return [Stored(seq, Event(*values)) for seq, *values in conn.execute(_UNDECIDED, {"most": limit})]
 
 
 def renewals(conn: Connection, limit: int) -> list[Renewal]:
     """Used events that were delivered again since."""
-    ready = (_E.renewed_at.is_not(None), _E.decided_at.is_not(None))
-    query = select(_E.seq, _E.renewed_at, *EVENT_COLUMNS).where(*ready).order_by(_E.seq).limit(limit)
-    return [Renewal(Stored(seq, Event(*values)), at) for seq, at, *values in conn.execute(query)]
+    rows = conn.execute(_RENEWED, {"most": limit})
+    return [Renewal(Stored(seq, Event(*values)), at) for seq, at, *values in rows]
 
 
 def renewal_used(turn: Turn, renewal: Renewal) -> None:
     """The repeat has been used; one that came meanwhile has not."""
-    mine = (_E.seq == renewal.stored.seq, _E.renewed_at == renewal.at)
-    turn.conn.execute(update(schema.events).where(*mine).values(renewed_at=None))
+    turn.conn.execute(_RENEWAL_USED, {"b_seq": renewal.stored.seq, "b_at": renewal.at})
 
 
 def one(conn: Connection, seq: int) -> Stored | None:
     """An event by its number."""
-    row = conn.execute(select(*EVENT_COLUMNS).where(_E.seq == seq)).one_or_none()
+    row = conn.execute(_ONE, {"seq": seq}).one_or_none()
     return Stored(seq, event_of(row)) if row else None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import time
 import uuid
 from collections import Counter
@@ -52,7 +53,8 @@ class Stage:
 
     def start(self, *, dies: str = "") -> None:
         """Start a process. `dies`: the point at which it kills itself (see tests/e2e/doubles)."""
-        self.served.start(**({"PYTHONPATH": str(DOUBLES), "E2E_DIES": dies} if dies else {}))
+        path = os.pathsep.join(filter(None, [str(DOUBLES), os.environ.get("PYTHONPATH")]))
+        self.served.start(**({"PYTHONPATH": path, "E2E_DIES": dies} if dies else {}))
 
     def close(self) -> None:
         """End what runs on this machine."""

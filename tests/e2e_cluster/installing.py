@@ -96,7 +96,11 @@ class Installation:
             pods = self.pods()
             return bool(pods) and all(ready(pod) and pod["metadata"]["uid"] not in before for pod in pods)
 
-        until(anew, "a new pod that is ready", PATIENCE)
+        try:
+            until(anew, "a new pod that is ready", PATIENCE)
+        except AssertionError as late:
+            told = self.kubectl("describe", "pods", *self._ours)
+            raise AssertionError(f"{late}\n{told[-3000:]}\n{self.log()[-3000:]}") from late
         self._stop_forwarding()
 
     def remove(self) -> None:

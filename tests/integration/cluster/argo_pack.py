@@ -116,7 +116,9 @@ class Ended:
         self.name = workflow["metadata"]["name"]
         self.phase = status.get("phase", "")
         self.outputs = {
-            each["name"]: each.get("value") for each in (status.get("outputs") or {}).get("parameters") or ()
+            each["name"]: each["value"]
+            for each in (status.get("outputs") or {}).get("parameters") or ()
+            if "value" in each
         }
         self._pods = [node for node in (status.get("nodes") or {}).values() if node["type"] == "Pod"]
 

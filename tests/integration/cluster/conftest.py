@@ -86,11 +86,33 @@ def as_account(kube, namespace, kubeconfig, tmp_path):
         answer = kube._connection.request("create", "POST", path, {}, request)
         token = json.loads(answer.body)["status"]["token"]
         opened.append(Kube.connect(with_token(kubeconfig, token, tmp_path / name)))
+        if rights:
+            eventually(lambda: _allowed(opened[-1], namespace, rights[-1]))
         return opened[-1]
 
     yield connect
     for each in opened:
         each.close()
+
+
+def _allowed(kube: Kube, namespace: str, right: tuple[str, str, list[str]]) -> bool:
+    """Whether the API server knows of the right by now."""
+    group, resource, verbs = right
+    resource, _, subresource = resource.partition("/")
+    asked = {
+        "namespace": namespace,
+        "group": group,
+        "resource": resource,
+        "subresource": subresource,
+        "verb": verbs[-1],
+    }
+    review = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": asked},
+    }
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    return json.loads(kube._connection.request("create", "POST", path, {}, review).body)["status"]["allowed"]
 
 
 def with_token(kubeconfig: Path, token: str, path: Path) -> Path:

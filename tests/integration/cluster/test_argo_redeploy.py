@@ -5,7 +5,7 @@ import re
 import pytest
 
 from controller.kube import DEPLOYMENT, ROLLOUT, Kind
-from tests.integration.cluster.argo_pack import POD, Pack, load
+from tests.integration.cluster.argo_pack import POD, Pack, kubectl, load
 from tests.integration.cluster.conftest import ROLE, eventually, named
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -156,14 +156,20 @@ def test_an_image_that_is_not_there_fails_and_the_old_one_comes_back(pack):
 
 def test_a_pod_that_is_lost_is_replaced_and_changes_nothing_twice(pack):
     """Argo runs the step again; it finds its own change and waits for it."""
-    rollout(pack, "lost", steps=({"setWeight": 50}, {"pause": {"duration": "12s"}}))
+    before = rollout(pack, "lost", steps=({"setWeight": 50}, {"pause": {"duration": "12s"}}))["metadata"]["generation"]
+    print("GEN", before)
     name = pack.start("redeploy-model", name="lost", version="v2", wait="healthy", **BY_ENV)
     until(pack, ROLLOUT, "lost", lambda status: status["phase"] == "Paused")
     running, _ = pack.kube.list(POD, pack.namespace, {"workflows.argoproj.io/workflow": name})
-    pack.kube.delete(POD, pack.namespace, running[0]["metadata"]["name"])
+    lost = running[0]["metadata"]
+    kubectl("delete", "pod", lost["name"], f"--namespace={pack.namespace}", "--grace-period=1", "--wait=false")
     ended = pack.end(name)
-    assert (ended.phase, len(ended.messages)) == ("Succeeded", 1)
-    assert pack.kube.get(ROLLOUT, pack.namespace, "lost")["metadata"]["generation"] == 2
+    assert (ended.phase, ended.outputs["model-version"]) == ("Succeeded", "v2")
+    left, _ = pack.kube.list(POD, pack.namespace, {"workflows.argoproj.io/workflow": name})
+    assert lost["uid"] not in {pod["metadata"]["uid"] for pod in left}
+    assert left
+    print("GEN", pack.kube.get(ROLLOUT, pack.namespace, "lost")["metadata"])
+    assert pack.kube.get(ROLLOUT, pack.namespace, "lost")["metadata"]["generation"] == before + 1
     found, _ = pack.kube.list(REPLICA_SET, pack.namespace, {"app": "lost"})
     assert len(found) == 2
 

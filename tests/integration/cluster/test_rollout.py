@@ -177,6 +177,22 @@ def test_what_was_aborted_or_paused_by_hand_is_not_promoted(kube, namespace, ser
     assert served.status["abort"] is True
 
 
+def test_of_a_preview_all_is_promoted_or_aborted(kube, namespace, monkeypatch):
+    """A blue-green Rollout has no steps, so no next one; in full it is promoted, and it can be aborted."""
+    monkeypatch.setattr("controller.actions.rollout.NOTICED", 0.0)
+    body = rollout("v6", labels={"argo-rollouts.argoproj.io/controller-instance-id": "another"})
+    body["spec"]["strategy"] = {"blueGreen": {"activeService": "salary", "autoPromotionEnabled": False}}
+    kube.create(ROLLOUT, namespace, body)
+    status = {"currentPodHash": "new", "stableRS": "old", "observedGeneration": "1"}
+    kube.patch(ROLLOUT, namespace, "salary", {"status": status}, subresource="status")
+    next_one = ensure(kube, order(namespace, "promote", about="v6"))
+    assert (next_one.state, next_one.reason) == ("failed", ActionReason.NOT_SUPPORTED)
+    assert ensure(kube, order(namespace, "promote", about="v6", promote="full")).state == "done"
+    assert kube.get(ROLLOUT, namespace, "salary")["status"]["promoteFull"] is True
+    assert ensure(kube, order(namespace, "abort", about="v6")).state == "done"
+    assert kube.get(ROLLOUT, namespace, "salary")["status"]["abort"] is True
+
+
 # ── pause, restart, to ─────────────────────────────────────────────────────────────────────────────
 
 
@@ -278,7 +294,7 @@ def test_a_change_between_reading_and_patching_is_seen(kube, namespace, served, 
 
     scaled = ensure(kube, order(namespace, "pause"), meddle(lambda: served.set({"spec": {"replicas": 1}})))
     assert scaled.state == "done"
-    assert [version for _, version in written][0] != written[-1][1]
+    assert written[0][1] != written[-1][1]
     assert served.read()["spec"]["paused"] is True
     written.clear()
     served.set({"spec": {"paused": None}})

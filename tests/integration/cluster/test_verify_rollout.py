@@ -6,7 +6,7 @@ import pytest
 
 from controller import verify
 from controller.verify import Sample
-from tests.integration.cluster.conftest import ensure, eventually
+from tests.integration.cluster.conftest import POD, ensure, eventually
 from tests.integration.cluster.serving import BY_DEPLOYMENT, SERVING, Served, deployment, order, rollout
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(120)]
@@ -59,7 +59,7 @@ def test_an_aborted_canary_is_stable_though_degraded(kube, namespace, served):
     outputs = done(kube, mine)
     sample = until("recovered", kube, namespace, "stable", outputs=outputs, asked=mine)
     assert served.status["phase"] == "Degraded"
-    assert served.status["updatedReplicas"] if "updatedReplicas" in served.status else 0 == 0
+    assert served.status.get("updatedReplicas", 0) == 0
     assert sample.message == f"all traffic is on stable {served.status['stableRS']}, 2 pods are available"
     assert look(kube, namespace, "promoted", outputs={"version": "v6"}).state == "failed"
 
@@ -156,8 +156,6 @@ def test_a_restart_is_over_when_all_pods_are_new(kube, namespace, kind):
 
 
 def pods(kube, namespace):
-    from tests.integration.cluster.conftest import POD
-
     return [each for each in kube.list(POD, namespace)[0] if not each["metadata"].get("deletionTimestamp")]
 
 

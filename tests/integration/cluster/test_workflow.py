@@ -7,7 +7,7 @@ import pytest
 
 from controller import actions
 from controller.actions import Outcome
-from controller.kube import EVENT, WORKFLOW
+from controller.kube import WORKFLOW
 from controller.remediation import ActionReason
 from tests.integration.cluster.conftest import QUOTA, end, ensure, eventually, intent, named
 
