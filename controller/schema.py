@@ -323,7 +323,9 @@ _partial(
 _partial("remediations_due", remediations.c.next_at, where=remediations.c.ended_at.is_(None))
 Index("remediations_of_model", remediations.c.model, remediations.c.namespace, remediations.c.started_at)
 Index("remediations_of_policy", remediations.c.policy, remediations.c.policy_ns, remediations.c.started_at)
-Index("remediations_ended", remediations.c.ended_at)
+_partial("remediations_stopping", remediations.c.id, where=text("phase = 'Stopping'"))
+# Partial, so that SQLite does not take it for those that have not ended: they are read in the order of next_at.
+_partial("remediations_ended", remediations.c.ended_at, where=remediations.c.ended_at.is_not(None))
 Index("remediations_started", remediations.c.started_at, remediations.c.id)
 
 targets = Table(  # what a remediation acts upon; one active remediation per target
@@ -372,6 +374,7 @@ intents = Table(  # what an action is about to do, committed before the world is
     UniqueConstraint("key", name="intents_key"),
 )
 _partial("intents_open", intents.c.id, where=intents.c.done_at.is_(None))
+_partial("intents_not_begun", intents.c.ref, where=text("done_at IS NULL AND ref IS NULL"))
 
 observations = Table(  # what the outside world answered: action outcomes, samples of verification
     "observations",

@@ -18,6 +18,8 @@ from argo.steps.step import StepFailed
 Object = dict[str, Any]
 
 ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+MANAGER = "modelmend-argo"
+"""Who changed it, as `kubectl get --show-managed-fields` tells."""
 TIMEOUT = 10.0
 """Seconds that one call may take."""
 
@@ -67,18 +69,20 @@ class Api:
 
     def get(self, kind: str, name: str) -> Object:
         """The object as it is now. Raises Missing, Refused, Unreachable."""
-        return self._call("GET", kind, name, None)
+        return self._call("GET", kind, name)
 
     def patch(self, kind: str, name: str, patch: Mapping[str, Any]) -> Object:
         """The object after a JSON merge patch. Raises Changed where the patch carries an older resourceVersion."""
-        return self._call("PATCH", kind, name, patch)
+        return self._call("PATCH", kind, name, patch, f"?fieldManager={MANAGER}")
 
-    def _call(self, method: str, kind: str, name: str, body: Mapping[str, Any] | None) -> Object:
+    def _call(
+        self, method: str, kind: str, name: str, body: Mapping[str, Any] | None = None, query: str = ""
+    ) -> Object:
         if not name:
             raise StepFailed(f"want the name of a {kind}, got none")  # it would mean all of them
         group, plural = _FOLDERS[kind]
-        url = f"{self._url}/{group}/namespaces/{quote(self.namespace, safe='')}/{plural}/{quote(name, safe='')}"
-        request = Request(url, method=method, data=None if body is None else json.dumps(body).encode())
+        path = f"{group}/namespaces/{quote(self.namespace, safe='')}/{plural}/{quote(name, safe='')}"
+        request = Request(f"{self._url}/{path}{query}", method=method, data=None if body is None else json.dumps(body).encode())
         request.add_header("Authorization", f"Bearer {self._token()}")
         request.add_header("Content-Type", "application/merge-patch+json")
         try:

@@ -245,7 +245,8 @@ class Version(OfSpec):
         return {"version": self.to}
 
     def __str__(self) -> str:
-        return f"set to version {self.to}" + (f", before {self.version}" if self.version else "")
+        before = f", before {self.version}" if self.version not in (None, self.to) else ""
+        return f"set to version {self.to}{before}"
 
 
 _BY_NAME: dict[str, type[EndState]] = {each.do: each for each in (Abort, Promote, Pause, Restart, Version)}
@@ -258,9 +259,17 @@ def written(do: str, resolved: Mapping[str, Any]) -> EndState:
 
 def template_digest(obj: Object) -> str:
     """What tells one revision from another before the object's own controller has named it."""
-    return digest_of(obj["spec"].get("template"))
+    return digest_of(_bare(obj["spec"].get("template")))
 
 
 def spec_digest(obj: Object) -> str:
     """What tells whether somebody has changed the spec, other than by scaling."""
-    return digest_of({key: value for key, value in obj["spec"].items() if key != "replicas"})
+    return digest_of(_bare({key: value for key, value in obj["spec"].items() if key != "replicas"}))
+
+
+def _bare(value: Any) -> Any:
+    """Without what Argo Rollouts adds, leaves out or writes another way when it puts a spec back in its own words."""
+    if isinstance(value, dict):
+        bare = {key: _bare(each) for key, each in value.items() if key != "resources"}  # `1024Mi` becomes `1Gi`
+        return {key: each for key, each in bare.items() if each}
+    return [_bare(each) for each in value] if isinstance(value, list) else value

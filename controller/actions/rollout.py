@@ -38,6 +38,7 @@ Argo Rollouts puts what it has written itself into its cache, over a change that
 change goes unseen until the object changes once more: an abort, for one, for hours.
 """
 _LOOK = 0.25
+_AFTER_CONFLICT = 0.05
 
 
 def ensure(kube: Kube, intent: Intent, write: Write, *, inherited: bool, now: datetime) -> Ref | Outcome:
@@ -113,9 +114,10 @@ def _set(kube: Kube, intent: Intent, write: Write, wanted: EndState, obj: Object
     tried = "resolved" in intent.end_state
     kind, meta = KINDS[obj["kind"]], obj["metadata"]
     namespace, name = meta["namespace"], meta["name"]
-    for _ in range(TRIES):
+    pause = threading.Event()
+    for attempt in range(TRIES):
         if wanted.reached(obj):
-            return _noticed(kube, wanted, obj)
+            return _noticed(kube, intent, wanted)
         if obj["metadata"]["uid"] != wanted.uid or not wanted.untouched(obj, tried=tried):
             return _reverted(wanted, obj, "somebody else has changed it since")
         version = obj["metadata"]["resourceVersion"]
@@ -124,23 +126,24 @@ def _set(kube: Kube, intent: Intent, write: Write, wanted: EndState, obj: Object
             patch, subresource = wanted.patch(obj), wanted.subresource
             obj = kube.patch(kind, namespace, name, patch, resource_version=version, subresource=subresource)
         except Conflict:
+            pause.wait(_AFTER_CONFLICT * 2**attempt)  # its own controller may be at work
             found = kube.get(kind, namespace, name)
             if found is None:
                 return made.lost(f"{_name(intent)} was deleted")
             obj = found
         else:
-            return _noticed(kube, wanted, obj)
+            return _noticed(kube, intent, wanted)
     raise TemporaryError(f"{called(obj)} changes all the time: {TRIES} patches met a newer version", retry_after=1.0)
 
 
-def _noticed(kube: Kube, wanted: EndState, patched: Object) -> Outcome:
+def _noticed(kube: Kube, intent: Intent, wanted: EndState) -> Outcome:
     """Read it again until its own controller has noticed the change, or somebody has undone it."""
     pause, begun = threading.Event(), time.monotonic()
     nudged = begun
     while True:
-        obj = kube.get(KINDS[patched["kind"]], patched["metadata"]["namespace"], patched["metadata"]["name"])
+        obj = _read(kube, intent)
         if obj is None:
-            return made.lost(f"{called(patched)} was deleted")
+            return made.lost(f"{_name(intent)} was deleted")
         if not wanted.reached(obj):
             return _reverted(wanted, obj, "somebody has undone it at once")
         now = time.monotonic()
@@ -153,10 +156,10 @@ def _noticed(kube: Kube, wanted: EndState, patched: Object) -> Outcome:
 
 
 def _nudge(kube: Kube, obj: Object) -> None:
-    meta = obj["metadata"]
+    kind, meta = KINDS[obj["kind"]], obj["metadata"]
     body = {"metadata": {"annotations": {made.NUDGED: datetime.now(UTC).isoformat()}}}
     with contextlib.suppress(Refused):  # only those who may change the spec may do this, too
-        kube.patch(KINDS[obj["kind"]], meta["namespace"], meta["name"], body)
+        kube.patch(kind, meta["namespace"], meta["name"], body)
 
 
 def _commit(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
+import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from controller.settings import Settings
 
 _DEFAULT_TOKENS = ".modelmend/tokens"
+_TERMINATED = 128 + signal.SIGTERM  # as shells say it
 _SETTINGS = (
     "listen",
     "data",
@@ -41,6 +44,8 @@ def version(arguments: argparse.Namespace) -> int:
 
 def serve(arguments: argparse.Namespace) -> int:
     """`modelmend serve`: returns when it was told to stop and has done so."""
+    # The first process of a container has no default for it: told so while it starts, it would not end at all.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(_TERMINATED))
     from controller.settings import Settings
 
     flags = {name: getattr(arguments, name) for name in _SETTINGS}

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from controller import actions
 from controller.engine.working import ActionEnded, Workers
-from controller.remediation import IN_CLUSTER, Acted, Phase, Remediation
+from controller.remediation import IN_CLUSTER, Acted, Intent, Phase, Remediation
 from controller.store import remediations
 from controller.store.database import Database
 from controller.store.leader import Leadership
@@ -61,19 +61,21 @@ def sample_context(conn: Connection, r: Remediation) -> dict[str, Any]:
 def catch_up(db: Database, workers: Workers) -> None:
     """Start what is intended and not in hand, stop what is to stop: from the store, so nothing between is lost."""
     with db.read() as conn:
-        for intent, phase in remediations.intents_to_begin_or_stop(conn):
-            in_hand = workers.has(intent.id)
+        for intent_id, phase in remediations.intents_to_begin_or_stop(conn):
+            in_hand = workers.has(intent_id)
             if in_hand and phase == Phase.STOPPING:
-                workers.cancel(intent.id)
-            elif in_hand or workers.has(("halt", intent.id)):
-                continue
-            elif phase == Phase.RUNNING or intent.action in IN_CLUSTER:
-                remediation = remediations.read(conn, intent.remediation_id)
-                assert remediation is not None
-                give = workers.act if phase == Phase.RUNNING else workers.halt
-                give(intent, context(conn, remediation))
-            elif intent.first_tried_at is None:
-                workers.report(ActionEnded(intent, Acted("stopped", "never begun")))
+                workers.cancel(intent_id)
+            elif not in_hand and not workers.has(("halt", intent_id)):
+                _hand_over(conn, workers, *remediations.with_remediation(conn, intent_id))
+
+
+def _hand_over(conn: Connection, workers: Workers, intent: Intent, r: Remediation) -> None:
+    if r.phase is Phase.RUNNING:
+        workers.act(intent, context(conn, r))
+    elif intent.action in IN_CLUSTER:
+        workers.halt(intent, context(conn, r))
+    elif intent.first_tried_at is None:
+        workers.report(ActionEnded(intent, Acted("stopped", "never begun")))
 
 
 def cut_off(leadership: Leadership) -> list[ActionEnded]:

@@ -55,7 +55,7 @@ def read_policy(text: dict[str, Any]) -> tuple[Policy, list[str]]:
         limits=read_limits(fields, fallback.limits),
         steps=steps,
     )
-    return policy, faults
+    return _keep(policy, faults, _policies), faults
 
 
 def read_model(text: dict[str, Any]) -> tuple[Model, list[str]]:
@@ -75,7 +75,7 @@ def read_model(text: dict[str, Any]) -> tuple[Model, list[str]]:
         version_names=read_version_names(fields),
         gitops=read_gitops(fields),
     )
-    return model, faults
+    return _keep(model, faults, _models), faults
 
 
 def fallback_of(spec: Any, faults: list[str]) -> Fallback:
@@ -112,10 +112,16 @@ def _from_text(
         found, faults = read(text)
         if faults:
             raise ConfigError(tuple(f"{text['kind']} {found.key}: {fault}" for fault in faults))
+    return found
+
+
+def _keep(read: _Read, faults: list[str], kept: dict[str, _Read]) -> _Read:
+    """Have what was read at hand under its digest, where it is good."""
+    if not faults:
         if len(kept) >= _KEPT:
             kept.clear()
-        kept[digest] = found
-    return found
+        kept[read.digest] = read
+    return read
 
 
 def _read_selector(place: Place) -> ModelSelector:

@@ -11,7 +11,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, exists, func, select
 
-from controller.schema import acts, events, intents, questions, remediations
+from controller.schema import acts, events, questions, remediations
+from controller.store.remediations import TO_BEGIN, TO_STOP
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ _ASK = select(
     exists().where(acts.c.input_seq.is_(None)),
     exists().where(events.c.decided_at.is_(None)),
     exists().where(events.c.renewed_at.is_not(None), events.c.decided_at.is_not(None)),
-    exists().where(intents.c.done_at.is_(None)),
+    TO_BEGIN.exists() | TO_STOP.exists(),
     select(func.min(questions.c.retry_at)).scalar_subquery(),
     select(func.min(remediations.c.next_at)).where(remediations.c.ended_at.is_(None)).scalar_subquery(),
 )

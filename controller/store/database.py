@@ -233,7 +233,8 @@ def _speak_sqlite(engine: Engine, *, begin: str, pragmas: tuple[str, ...] = ()) 
 
     @event.listens_for(engine, "begin")
     def begin_transaction(conn: Connection) -> None:
-        conn.exec_driver_sql(begin)
+        # Below SQLAlchemy, where it costs a tenth: every transaction and every reading begins here.
+        conn.connection.cursor().execute(begin).close()
 
 
 def _prepare_file(path: Path) -> None:

@@ -80,6 +80,7 @@ class Ledger:
         self._decisions: list[dict[str, Any]] = []
         self._decided: list[dict[str, Any]] = []
         self._look_again: set[str] = set()
+        self._started: set[str] = set()
         self._met: set[ModelKey] = set()
         self._targets: dict[Target, str] | None = None
         self._active: dict[str, Remediation | None] = {}
@@ -97,8 +98,9 @@ class Ledger:
                     unread.add(key)
 
     def meet(self, key: ModelKey) -> None:
-        """An event about this model is used: it may be the first."""
-        self._met.add(key)
+        """An event about this model is used; where nothing was said of it before, it may be the first."""
+        if not self._conditions_of(key):
+            self._met.add(key)
 
     def _read(self, query: Select[Any]) -> Iterator[tuple[ModelKey, Sequence[Any]]]:
         """Rows about the announced models, as far as they were not read before: each model's key, the other columns."""
@@ -223,6 +225,7 @@ class Ledger:
         if target is not None and self._targets is not None:
             self._targets[target] = remediation.id
         key = (remediation.namespace, remediation.model)
+        self._started.add(remediation.id)
         if key not in self._unread[PAST]:
             values = {name: getattr(remediation, name) for name in Past.__dataclass_fields__}
             past = Past(**values | {"phase": str(remediation.phase), "verdict": str(remediation.verdict)})
@@ -320,8 +323,9 @@ class Ledger:
         self._decided.append({"b_seq": seq, "b_input": input_seq, "b_now": self.turn.now})
 
     def look_again(self, remediation_id: str) -> None:
-        """Have a remediation looked at as soon as this transaction is over."""
-        self._look_again.add(remediation_id)
+        """Have a remediation looked at as soon as this transaction is over; a new one will be in any case."""
+        if remediation_id not in self._started:
+            self._look_again.add(remediation_id)
 
     def flush(self) -> None:
         """Write what has changed since the last time."""

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, bindparam, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal_column, select, union_all, update
 
 from controller import schema
 from controller.errors import Conflict
@@ -25,6 +25,12 @@ _T = schema.remediations
 _I = schema.intents
 _CHUNK = 500  # names in one IN list
 _COLUMNS = tuple(column.name for column in _T.columns)
+_DECIDED = frozenset(
+    {"id", "decision_id", "event_seq", "namespace", "model", "policy_ns", "policy", "policy_digest", "model_digest"}
+    | {"mode", "severity", "trigger", "families", "evidence", "parameters", "started_at", "continues"}
+)
+"""The columns that no transition changes; what is not set needs no index to be written."""
+_INTENT = tuple(_I.c[name] for name in Intent.__dataclass_fields__)
 
 # Built once, here and below: SQLAlchemy takes several times longer to build such a statement than SQLite to answer it.
 _ADD = insert(_T)
@@ -52,7 +58,22 @@ _DUE = (
 _TARGET = select(schema.targets.c.kind, schema.targets.c.namespace, schema.targets.c.name).where(
     schema.targets.c.remediation_id == bindparam("id")
 )
-_OPEN = select(_I).where(_I.c.done_at.is_(None)).order_by(_I.c.id)
+_OPEN = select(*_INTENT).where(_I.c.done_at.is_(None)).order_by(_I.c.id)
+# Each half by an index of its own, which it meets only where the phase stands in its text: neither reads
+# what runs in the cluster, however much that is.
+TO_BEGIN = (
+    select(_I.c.id, _T.c.phase)
+    .join(_T, _T.c.id == _I.c.remediation_id)
+    .where(_I.c.done_at.is_(None), _I.c.ref.is_(None), _T.c.phase == str(Phase.RUNNING))
+)
+_STOPPING: ColumnElement[str] = literal_column(f"'{Phase.STOPPING}'")
+TO_STOP = select(_I.c.id, _STOPPING.label("phase")).where(
+    _I.c.done_at.is_(None), _I.c.remediation_id.in_(select(_T.c.id).where(_T.c.phase == _STOPPING))
+)
+_TO_BEGIN_OR_STOP = union_all(TO_BEGIN, TO_STOP).order_by("id")
+_WITH_REMEDIATION = (
+    select(*_INTENT, *_T.columns).join(_T, _T.c.id == _I.c.remediation_id).where(_I.c.id == bindparam("id"))
+)
 _IS_OPEN = select(_I.c.id).where(_I.c.id == bindparam("id"), _I.c.done_at.is_(None))
 
 
@@ -95,7 +116,8 @@ def save(turn: Turn, transition: Transition, input_seq: int) -> None:
     :raises Conflict: where somebody else has moved it since it was read.
     """
     after = transition.remediation
-    changed = turn.conn.execute(_SAVE, {"b_id": after.id, "b_version": after.version - 1, **_row(after)})
+    row = {name: value for name, value in _row(after).items() if name not in _DECIDED}
+    changed = turn.conn.execute(_SAVE, {"b_id": after.id, "b_version": after.version - 1, **row})
     if changed.rowcount != 1:
         raise Conflict(f"remediation {after.id} is no longer at version {after.version - 1}")
     _record(turn, transition, input_seq, from_phase=transition.from_phase)
@@ -145,18 +167,18 @@ def _intent_row(r: Remediation) -> dict[str, Any]:
     }
 
 
-def _remediation(conn: Connection, row: Row[Any]) -> Remediation:
-    values = row._asdict()
+def _remediation(conn: Connection, row: Sequence[Any]) -> Remediation:
+    values = dict(zip(_COLUMNS, row, strict=True))
     return Remediation(
         **values
         | {
-            "phase": Phase(row.phase),
-            "reason": Cause(row.reason),
-            "verdict": Verdict(row.verdict),
-            "families": tuple(row.families),
-            "evidence": tuple(row.evidence),
-            "parameters": tuple(row.parameters),
-            "steps": policy_of(conn, row.policy_digest).steps,
+            "phase": Phase(values["phase"]),
+            "reason": Cause(values["reason"]),
+            "verdict": Verdict(values["verdict"]),
+            "families": tuple(values["families"]),
+            "evidence": tuple(values["evidence"]),
+            "parameters": tuple(values["parameters"]),
+            "steps": policy_of(conn, values["policy_digest"]).steps,
         }
     )
 
@@ -199,17 +221,18 @@ def look_again(turn: Turn, ids: Iterable[str], at: datetime | None) -> None:
 
 def open_intents(conn: Connection) -> list[Intent]:
     """Intents whose outcome is not known yet, oldest first."""
-    return [_intent(row) for row in conn.execute(_OPEN)]
+    return [Intent(*row) for row in conn.execute(_OPEN)]
 
 
-def intents_to_begin_or_stop(conn: Connection) -> list[tuple[Intent, str]]:
-    """Open intents that nobody follows yet, or that are to be stopped, oldest first, each with its phase."""
-    intents = schema.intents
-    begun = (_T.c.phase == str(Phase.RUNNING)) & intents.c.ref.is_(None)
-    wanted = begun | (_T.c.phase == str(Phase.STOPPING))
-    query = select(intents, _T.c.phase).join(_T, _T.c.id == intents.c.remediation_id)
-    rows = conn.execute(query.where(intents.c.done_at.is_(None), wanted).order_by(intents.c.id))
-    return [(_intent(row), row.phase) for row in rows]
+def intents_to_begin_or_stop(conn: Connection) -> list[tuple[int, str]]:
+    """Ids of open intents that nobody follows yet, or that are to be stopped, oldest first, each with its phase."""
+    return [(row.id, row.phase) for row in conn.execute(_TO_BEGIN_OR_STOP)]
+
+
+def with_remediation(conn: Connection, intent_id: int) -> tuple[Intent, Remediation]:
+    """An intent and what it belongs to."""
+    row = conn.execute(_WITH_REMEDIATION, {"id": intent_id}).one()
+    return Intent(*row[: len(_INTENT)]), _remediation(conn, row[len(_INTENT) :])
 
 
 def intents_followed(conn: Connection) -> list[Intent]:
@@ -223,13 +246,12 @@ def intents_about(conn: Connection, names: Collection[tuple[str, str, str]]) -> 
     What we create is found by its name, which is the intent's key, also where its creation is not
     recorded yet; what others created (a rollout's object), among the open rollouts.
     """
-    intents = schema.intents
     keys = sorted({name for _, _, name in names})
     found: dict[int, Intent] = {}
     for start in range(0, len(keys), _CHUNK):
-        mine = intents.c.key.in_(keys[start : start + _CHUNK]) | (intents.c.action == "rollout")
-        for row in conn.execute(select(intents).where(intents.c.done_at.is_(None), mine)):
-            found[row.id] = _intent(row)
+        mine = _I.c.key.in_(keys[start : start + _CHUNK]) | (_I.c.action == "rollout")
+        for row in conn.execute(select(*_INTENT).where(_I.c.done_at.is_(None), mine)):
+            found[row.id] = Intent(*row)
     return [found[id_] for id_ in sorted(found)]
 
 
@@ -260,25 +282,7 @@ def outputs(conn: Connection, r: Remediation) -> dict[str, Any]:
 
 def intent_under(conn: Connection, key: str) -> Intent:
     """The intent with this key."""
-    return _intent(conn.execute(select(schema.intents).where(schema.intents.c.key == key)).one())
-
-
-def _intent(row: Row[Any]) -> Intent:
-    return Intent(
-        id=row.id,
-        remediation_id=row.remediation_id,
-        step=row.step,
-        attempt=row.attempt,
-        action=row.action,
-        key=row.key,
-        end_state=row.end_state,
-        pid=row.pid,
-        pid_started=row.pid_started,
-        first_tried_at=row.first_tried_at,
-        outcome=row.outcome,
-        resource_version=row.resource_version,
-        ref=row.ref,
-    )
+    return Intent(*conn.execute(select(*_INTENT).where(_I.c.key == key)).one())
 
 
 def tried(turn: Turn, intent: Intent, pid: int | None = None, pid_started: float | None = None) -> None:

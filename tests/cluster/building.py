@@ -48,9 +48,7 @@ def build(tag: str, folder: Path, dockerfile: Path | None = None, arguments: Map
     return built(tag, folder, dockerfile or folder / "Dockerfile", given, sources)
 
 
-def built(
-    tag: str, folder: Path, dockerfile: Path, arguments: Mapping[str, str], sources: Mapping[str, str]
-) -> Path:
+def built(tag: str, folder: Path, dockerfile: Path, arguments: Mapping[str, str], sources: Mapping[str, str]) -> Path:
     """The archive of one image; `sources` says where buildah gets those that it begins with."""
     name = re.sub(r"[^a-z0-9]+", "-", tag.removeprefix("localhost/"))
     archive = KEPT / f"{name}.{content(folder, dockerfile, arguments, sources)}.tar"

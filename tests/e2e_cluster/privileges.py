@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from controller import kube
-from controller.kube import CRON_JOB, DEFAULTS, DEPLOYMENT, JOB, MODEL, REMEDIATION_POLICY, ROLLOUT, WORKFLOW, Kind
+from controller.kube import DEFAULTS, DEPLOYMENT, JOB, MODEL, REMEDIATION_POLICY, ROLLOUT, WORKFLOW, Kind
 
 ROOT = Path(__file__).parents[2]
 ROLE = ROOT / "manifests" / "components" / "namespace" / "role.yaml"
@@ -39,6 +39,7 @@ MEANT: dict[str, tuple[Kind, ...]] = {
     "actions/made.py create: create(kind)": MADE,
     "actions/made.py find: get(kind)": MADE,
     "actions/made.py stop: patch(kind)": MADE,
+    "actions/rollout.py _nudge: patch(kind)": SERVING,
     "actions/rollout.py _read: get(KINDS[serving['kind']])": SERVING,
     "actions/rollout.py _set: get(kind)": SERVING,
     "actions/rollout.py _set: patch(kind)": SERVING,
@@ -99,7 +100,12 @@ def needed() -> set[Right]:
 def granted(file: Path) -> list[set[Right]]:
     """What the roles of a manifest grant: one set for each rule."""
     return [
-        {(verb, named(group, resource)) for verb in rule["verbs"] for group in rule["apiGroups"] for resource in rule["resources"]}
+        {
+            (verb, named(group, resource))
+            for verb in rule["verbs"]
+            for group in rule["apiGroups"]
+            for resource in rule["resources"]
+        }
         for document in yaml.safe_load_all(file.read_text())
         for rule in document.get("rules", [])
     ]

@@ -12,7 +12,7 @@ from controller.kube import WORKFLOW, Kind
 from tests.cluster import cluster
 from tests.e2e.serving import drift
 from tests.e2e_cluster.acting import PYTHON, ROOT, moment, trail, values
-from tests.integration.cluster.conftest import ACCOUNT, BINDING, POD, QUOTA, grant, named, with_token
+from tests.integration.cluster.conftest import ACCOUNT, BINDING, POD, QUOTA, ROLE, grant, named, with_token
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(240)]
 
@@ -154,24 +154,51 @@ def test_a_quota_is_named_and_when_it_is_raised_the_next_event_succeeds(stage, k
 
 @pytest.fixture
 def account(kube, namespace, tmp_path):
-    """A kubeconfig of a service account of this namespace that may read our documents anywhere, and nothing else."""
+    """A kubeconfig of a service account of this namespace, without any right."""
     kube.create(ACCOUNT, namespace, named("modelmend"))
-    rule = {"apiGroups": ["modelmend.io"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
-    subject = {"kind": "ServiceAccount", "name": "modelmend", "namespace": namespace}
-    role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": namespace}
-    kube.create(CLUSTER_ROLE, None, named(namespace, rules=[rule]))
-    kube.create(CLUSTER_BINDING, None, named(namespace, subjects=[subject], roleRef=role))
     request = {"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"expirationSeconds": 600}}
     path = f"{ACCOUNT.object(namespace, 'modelmend')}/token"
     token = json.loads(kube._connection.request("create", "POST", path, {}, request).body)["status"]["token"]
-    yield str(with_token(cluster.current().kubeconfig, token, tmp_path / "kubeconfig"))
+    return str(with_token(cluster.current().kubeconfig, token, tmp_path / "kubeconfig"))
+
+
+@pytest.fixture
+def reader(kube, namespace, account):
+    """The same; called, it may read our documents anywhere, as the ClusterRole of an installation lets it."""
+
+    def grant_reading():
+        rule = {"apiGroups": ["modelmend.io"], "resources": ["*"], "verbs": ["get", "list", "watch"]}
+        role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": namespace}
+        kube.create(CLUSTER_ROLE, None, named(namespace, rules=[rule]))
+        kube.create(CLUSTER_BINDING, None, named(namespace, subjects=[subject(namespace)], roleRef=role))
+        return account
+
+    yield grant_reading
     kube.delete(CLUSTER_BINDING, None, namespace)
     kube.delete(CLUSTER_ROLE, None, namespace)
 
 
-def test_a_missing_right_is_named_once_and_when_it_is_granted_the_next_event_succeeds(stage, kube, namespace, account):
+def subject(namespace):
+    return {"kind": "ServiceAccount", "name": "modelmend", "namespace": namespace}
+
+
+def test_without_any_right_it_says_which_one_it_lacks(stage, account, reader):
+    """It listens, keeps what is posted and decides nothing by half a set; once granted, it decides without a restart."""
+    stage = stage(ladder("nothing-of-the-kind"), kubeconfig=account)
+    stage.served.launch()
+    stage.until(stage.served.listens, "its address")
+    stage.until(lambda: 'cannot list resource "' in stage.served.ask("GET", "/readyz").body.decode(), "what it lacks")
+    stage.post(drift("e-1", "salary"))
+    assert stage.about("e-1") is None
+    assert sum(stage.asked().values()) <= 100, stage.asked()
+    reader()
+    stage.until(stage.served.ready, "it to be ready")
+    stage.until(lambda: stage.about("e-1"), "its decision")
+
+
+def test_a_missing_right_is_named_once_and_when_it_is_granted_the_next_event_succeeds(stage, kube, namespace, reader):
     """Reason forbidden with verb and resource, no storm of retries; with the Role that is shipped, all works."""
-    stage = stage(ladder(limits=AGAIN.replace("5s", "15s")), kubeconfig=account)
+    stage = stage(ladder(limits=AGAIN.replace("5s", "15s")), kubeconfig=reader())
     stage.template("retrain", BRIEF)
     stage.start()
     stage.post(drift("e-1", "salary"))
@@ -186,15 +213,13 @@ def test_a_missing_right_is_named_once_and_when_it_is_granted_the_next_event_suc
     after = stage.asked()
     assert after["create", "403"] == 2
     assert sum((after - before).values()) <= 10, after - before
+    print(f"requests in 10 s: {dict(after - before)}")
 
     for document in yaml.safe_load_all((ROOT / "manifests/components/namespace/role.yaml").read_text()):
         if document["kind"] == "Role":
-            kube.create(
-                Kind("rbac.authorization.k8s.io", "v1", "roles", namespaced=True, name="Role"), namespace, document
-            )
-    subject = {"kind": "ServiceAccount", "name": "modelmend", "namespace": namespace}
+            kube.create(ROLE, namespace, document)
     role = {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "modelmend"}
-    kube.create(BINDING, namespace, named("modelmend", subjects=[subject], roleRef=role))
+    kube.create(BINDING, namespace, named("modelmend", subjects=[subject(namespace)], roleRef=role))
     stage.until(lambda: _may_create(kube, namespace), "the right in force")
     stage.post(drift("e-2", "salary"))
     mended = stage.reach("e-2", "Succeeded")
@@ -209,10 +234,10 @@ def _may_create(kube, namespace):
     return json.loads(answer.body)["status"]["allowed"]
 
 
-def test_a_workflow_that_it_may_neither_follow_nor_stop_is_an_unknown_fate(stage, namespace, kube, account):
+def test_a_workflow_that_it_may_neither_follow_nor_stop_is_an_unknown_fate(stage, namespace, kube, reader):
     """It may create and read Workflows only: its timeout cannot stop the Workflow, so people are told which right lacks."""
     grant(kube, namespace, "modelmend", [("argoproj.io", "workflows", ["create", "get"])])
-    stage = stage(ladder(timeout="3s"), kubeconfig=account)
+    stage = stage(ladder(timeout="3s"), kubeconfig=reader())
     stage.template("retrain", WAITS)
     stage.until(lambda: _may_create(kube, namespace), "the right in force")
     stage.start()

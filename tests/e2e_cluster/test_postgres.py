@@ -77,8 +77,6 @@ def test_a_new_version_takes_over_from_the_old_one(on_postgres):
     on_postgres.kubectl(
         "rollout", "status", f"deployment/{on_postgres.namespace}", f"--namespace={on_postgres.namespace}"
     )
-    (pod,) = until(
-        lambda: len(pods := on_postgres.pods()) == 1 and pods, "the end of the pod of before", PATIENCE
-    )
+    (pod,) = until(lambda: len(pods := on_postgres.pods()) == 1 and pods, "the end of the pod of before", PATIENCE)
     assert [status["restartCount"] for status in pod["status"]["containerStatuses"]] == [0]
     assert on_postgres.ask("GET", "/readyz").status_code == 200

@@ -8,14 +8,13 @@ import uuid
 import pytest
 import yaml
 
-from controller.kube import KINDS
 from tests.e2e.serving import until
 from tests.e2e_cluster import privileges
 from tests.e2e_cluster.installing import NAMESPACE
 
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:modelmend"
 EVERYWHERE = {(verb, kind.resource) for verb in ("list", "watch") for kind in privileges.DOCUMENTS}
-RULES = [document["rules"] for document in yaml.safe_load_all(privileges.ROLE.read_text()) if "rules" in document][0]
+RULES = next(document["rules"] for document in yaml.safe_load_all(privileges.ROLE.read_text()) if "rules" in document)
 SOON = 20.0
 """Seconds in which the API server has read a role that was changed."""
 
@@ -120,7 +119,14 @@ def role(without):
     rules = []
     for rule in copy.deepcopy(RULES):
         for resource in rule["resources"]:
-            verbs = [verb for verb in rule["verbs"] if (verb, privileges.named(rule["apiGroups"][0], resource)) != without]
+            verbs = [
+                verb for verb in rule["verbs"] if (verb, privileges.named(rule["apiGroups"][0], resource)) != without
+            ]
             rules.append({**rule, "resources": [resource], "verbs": verbs})
     kept = [rule for rule in rules if rule["verbs"]]
-    return {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": {"name": "modelmend"}, "rules": kept}
+    return {
+        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "kind": "Role",
+        "metadata": {"name": "modelmend"},
+        "rules": kept,
+    }

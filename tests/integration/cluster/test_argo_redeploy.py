@@ -157,7 +157,6 @@ def test_an_image_that_is_not_there_fails_and_the_old_one_comes_back(pack):
 def test_a_pod_that_is_lost_is_replaced_and_changes_nothing_twice(pack):
     """Argo runs the step again; it finds its own change and waits for it."""
     before = rollout(pack, "lost", steps=({"setWeight": 50}, {"pause": {"duration": "12s"}}))["metadata"]["generation"]
-    print("GEN", before)
     name = pack.start("redeploy-model", name="lost", version="v2", wait="healthy", **BY_ENV)
     until(pack, ROLLOUT, "lost", lambda status: status["phase"] == "Paused")
     running, _ = pack.kube.list(POD, pack.namespace, {"workflows.argoproj.io/workflow": name})
@@ -168,7 +167,6 @@ def test_a_pod_that_is_lost_is_replaced_and_changes_nothing_twice(pack):
     left, _ = pack.kube.list(POD, pack.namespace, {"workflows.argoproj.io/workflow": name})
     assert lost["uid"] not in {pod["metadata"]["uid"] for pod in left}
     assert left
-    print("GEN", pack.kube.get(ROLLOUT, pack.namespace, "lost")["metadata"])
     assert pack.kube.get(ROLLOUT, pack.namespace, "lost")["metadata"]["generation"] == before + 1
     found, _ = pack.kube.list(REPLICA_SET, pack.namespace, {"app": "lost"})
     assert len(found) == 2
