@@ -1,5 +1,5 @@
 # BASE needs Python 3.11 or later, BUILDER the same Python with `venv`.
-ARG BASE=python:3.11-slim-bookworm
+ARG BASE=docker.io/library/python:3.11-slim-bookworm
 ARG BUILDER=${BASE}
 
 FROM ${BUILDER} AS build

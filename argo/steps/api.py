@@ -82,7 +82,8 @@ class Api:
             raise StepFailed(f"want the name of a {kind}, got none")  # it would mean all of them
         group, plural = _FOLDERS[kind]
         path = f"{group}/namespaces/{quote(self.namespace, safe='')}/{plural}/{quote(name, safe='')}"
-        request = Request(f"{self._url}/{path}{query}", method=method, data=None if body is None else json.dumps(body).encode())
+        content = None if body is None else json.dumps(body).encode()
+        request = Request(f"{self._url}/{path}{query}", content, method=method)
         request.add_header("Authorization", f"Bearer {self._token()}")
         request.add_header("Content-Type", "application/merge-patch+json")
         try:

@@ -35,8 +35,10 @@ class Installation:
 
     `types` says of each known event type whether it opens a condition. `commands` is False
     where the store is PostgreSQL: several replicas cannot promise at most once for a local
-    process. `cluster` is True where there is a Kubernetes to act on. What is kept for
-    `events_kept` and `decisions_kept` bounds every span.
+    process. `cluster` is True where there is a Kubernetes to act on. `objects` is True for policies
+    that stand there: a command would run under modelmend's own account, which may act in every
+    namespace of models, and who may write objects in one of them shall get no hold of it. What
+    is kept for `events_kept` and `decisions_kept` bounds every span.
     """
 
     types: Mapping[str, bool]
@@ -45,6 +47,7 @@ class Installation:
     events_kept: timedelta
     decisions_kept: timedelta
     cluster: bool = False
+    objects: bool = False
 
     @classmethod
     def of(
@@ -60,6 +63,15 @@ class Installation:
         """From the settings' parts; the receiver `default` exists always."""
         opens = {name: _opens(types, name) for name in types.names()}
         return cls(opens, frozenset({"default", *receivers}), commands, events_kept, decisions_kept, cluster)
+
+    @property
+    def commandless(self) -> str:
+        """Why no policy may run a command here; '' where one may."""
+        if self.objects:
+            return "not run for objects of a cluster, only for files"
+        if not self.commands:
+            return "not possible with a PostgreSQL store: a local process cannot be shared by replicas"
+        return ""
 
 
 def _opens(types: EventTypes, name: str) -> bool:
@@ -121,20 +133,19 @@ def _corroboration_faults(path: str, entries: tuple[Corroboration, ...], install
 
 
 def _step_faults(path: str, step: Step, installation: Installation, *, lasting: bool) -> Iterator[str]:
-    refused = "not possible with a PostgreSQL store: a local process cannot be shared by replicas"
     clusterless = "needs a cluster: start with --kubernetes"
     if isinstance(step.action, PageAction) and step.action.receiver not in installation.receivers:
         known = ", ".join(sorted(installation.receivers))
         yield f'{path}.page.receiver: want a configured receiver ({known}), got "{step.action.receiver}"'
-    if isinstance(step.action, CommandAction) and not installation.commands:
-        yield f"{path}.command: {refused}"
+    if isinstance(step.action, CommandAction) and installation.commandless:
+        yield f"{path}.command: {installation.commandless}"
     if isinstance(step.action, WorkflowAction | JobAction | RolloutAction) and not installation.cluster:
         yield f"{path}.{step.action.kind}: {clusterless}"
     for at, verification in enumerate(step.verify):
         if isinstance(verification, RolloutVerification) and not installation.cluster:
             yield f"{path}.verify[{at}].rollout: {clusterless}"
-        if isinstance(verification, CommandVerification) and not installation.commands:
-            yield f"{path}.verify[{at}].command: {refused}"
+        if isinstance(verification, CommandVerification) and installation.commandless:
+            yield f"{path}.verify[{at}].command: {installation.commandless}"
         if isinstance(verification, ResolvedVerification) and not lasting:
             yield f"{path}.verify[{at}].resolved: no trigger's type opens a condition that could be resolved"
 

@@ -15,6 +15,7 @@ from controller.policy.defaults import Fallback
 from controller.policy.digest import digest_of
 from controller.policy.document import Document, Problem
 from controller.policy.installation import Installation, defaults_faults, policy_faults
+from controller.policy.objects import CLUSTER
 from controller.policy.parse import fallback_of, model_from_text, policy_from_text, read_model, read_policy
 from controller.policy.policy_set import PolicySet
 from controller.policy.types import Policy
@@ -66,7 +67,7 @@ def accept(
     policies = []
     for document in _of_kind("RemediationPolicy", candidates):
         effective = _with_defaults(document, defaults.get(document.namespace))
-        if chosen_policy := choice.take(effective, lambda text: _read_policy(text, installation)):
+        if chosen_policy := choice.take(effective, _policy_of(document, installation)):
             policies.append(chosen_policy[1])
     models = [
         chosen_model[1]
@@ -152,6 +153,11 @@ def _with_defaults(document: Document, defaults: Mapping[str, Any] | None) -> Do
         return document
     text = {**document.text, "defaults": dict(defaults)}
     return replace(document, text=text, digest=digest_of(text))
+
+
+def _policy_of(document: Document, installation: Installation) -> _Read[Policy]:
+    here = replace(installation, objects=document.file == CLUSTER)
+    return lambda text: _read_policy(text, here)
 
 
 def _read_policy(text: dict[str, Any], installation: Installation) -> tuple[Policy, list[str]]:

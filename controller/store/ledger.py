@@ -104,10 +104,7 @@ class Ledger:
 
     def _read(self, query: Select[Any]) -> Iterator[tuple[ModelKey, Sequence[Any]]]:
         """Rows about the announced models, as far as they were not read before: each model's key, the other columns."""
-        wanted = self._unread[query]
-        if not wanted:
-            return
-        self._unread[query] = set()
+        wanted, self._unread[query] = self._unread[query], set()
         names = sorted({name for _, name in wanted})
         for start in range(0, len(names), _CHUNK):
             for row in self.turn.conn.execute(query, {"names": names[start : start + _CHUNK]}):
@@ -116,9 +113,10 @@ class Ledger:
                     yield key, row[2:]
 
     def _conditions_of(self, key: ModelKey) -> dict[str, Condition]:
-        for found, values in self._read(CONDITIONS):
-            condition = Condition(*values)
-            self._conditions[found][condition.id] = condition
+        if self._unread[CONDITIONS]:
+            for found, values in self._read(CONDITIONS):
+                condition = Condition(*values)
+                self._conditions[found][condition.id] = condition
         return self._conditions[key]
 
     def _read_questions(self) -> None:
@@ -196,9 +194,10 @@ class Ledger:
 
     def past(self, key: ModelKey) -> list[Past]:
         """The model's remediations that are kept, oldest first."""
-        for found, values in self._read(PAST):
-            past = Past(*values)
-            self._past[found].append(replace(past, families=tuple(past.families)))
+        if self._unread[PAST]:
+            for found, values in self._read(PAST):
+                past = Past(*values)
+                self._past[found].append(replace(past, families=tuple(past.families)))
         return self._past[key]
 
     def remediation(self, remediation_id: str) -> Remediation | None:

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, bindparam, insert, literal_column, select, union_all, update
+from sqlalchemy import Connection, Text, bindparam, insert, literal_column, select, union_all, update
 
 from controller import schema
 from controller.errors import Conflict
@@ -59,14 +59,14 @@ _TARGET = select(schema.targets.c.kind, schema.targets.c.namespace, schema.targe
     schema.targets.c.remediation_id == bindparam("id")
 )
 _OPEN = select(*_INTENT).where(_I.c.done_at.is_(None)).order_by(_I.c.id)
-# Each half by an index of its own, which it meets only where the phase stands in its text: neither reads
-# what runs in the cluster, however much that is.
+# Each half by an index of its own: neither reads what runs in the cluster, however much that is. The phases stand in
+# the text: a partial index is not chosen by a parameter, and SQLite plans anew whenever one is bound that it might be.
+_RUNNING, _STOPPING = (literal_column(f"'{phase}'", Text) for phase in (Phase.RUNNING, Phase.STOPPING))
 TO_BEGIN = (
-    select(_I.c.id, _T.c.phase)
+    select(_I.c.id, _RUNNING.label("phase"))
     .join(_T, _T.c.id == _I.c.remediation_id)
-    .where(_I.c.done_at.is_(None), _I.c.ref.is_(None), _T.c.phase == str(Phase.RUNNING))
+    .where(_I.c.done_at.is_(None), _I.c.ref.is_(None), _T.c.phase == _RUNNING)
 )
-_STOPPING: ColumnElement[str] = literal_column(f"'{Phase.STOPPING}'")
 TO_STOP = select(_I.c.id, _STOPPING.label("phase")).where(
     _I.c.done_at.is_(None), _I.c.remediation_id.in_(select(_T.c.id).where(_T.c.phase == _STOPPING))
 )

@@ -21,7 +21,7 @@ from tests.cluster.host import CACHE, HERE, ClusterError, room, run, say
 
 BUILDER = "localhost/python:builder"
 KEPT = CACHE / "built"
-GRACE = 3600.0
+GRACE = 600.0
 """Seconds that an archive is left after a newer one of its name, for who is about to load it."""
 
 PIP_READS = ("cert", "client-cert", "find-links")

@@ -153,7 +153,7 @@ class Stage:
                 series, _, value = line.rpartition(" ")
                 labels = dict(part.split("=") for part in series.partition("{")[2].rstrip("}").split(","))
                 counts[labels["verb"].strip('"'), labels["code"].strip('"')] += int(float(value))
-        return counts
+        return +counts
 
     def story(self) -> str:
         """Remediations, Workflows and the server's log, for the message of a failure."""

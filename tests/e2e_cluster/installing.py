@@ -114,7 +114,7 @@ class Installation:
 
     def pods(self) -> list[Object]:
         """Its pods."""
-        return self.kubectl.get("pods", *self._ours)["items"]
+        return self.kubectl.list("pods", *self._ours)
 
     def last_words(self) -> str:
         """What its container said before it ended; '' while none has."""

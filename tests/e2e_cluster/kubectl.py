@@ -36,9 +36,13 @@ class Kubectl:
         return done.stdout
 
     def get(self, *arguments: str) -> Any:
-        """What `kubectl get` gives, as objects; None where there is none."""
+        """One object, None where there is none."""
         found = self("get", *arguments, "--ignore-not-found", "--output=json")
         return json.loads(found) if found.strip() else None
+
+    def list(self, *arguments: str) -> list[Object]:
+        """Objects, none or more."""
+        return json.loads(self("get", *arguments, "--output=json"))["items"]
 
     def apply(self, *documents: Object | str, namespace: str = "default") -> str:
         """Apply documents, YAML or objects; `namespace` is for those that name none."""

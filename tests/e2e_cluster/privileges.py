@@ -35,26 +35,24 @@ MADE = (JOB, WORKFLOW)
 SERVING = (DEPLOYMENT, ROLLOUT)
 
 MEANT: dict[str, tuple[Kind, ...]] = {
-    "actions/made.py create: get(kind)": MADE,
-    "actions/made.py create: create(kind)": MADE,
-    "actions/made.py find: get(kind)": MADE,
-    "actions/made.py stop: patch(kind)": MADE,
-    "actions/rollout.py _nudge: patch(kind)": SERVING,
-    "actions/rollout.py _read: get(KINDS[serving['kind']])": SERVING,
-    "actions/rollout.py _set: get(kind)": SERVING,
-    "actions/rollout.py _set: patch(kind)": SERVING,
-    "app/facts.py _read_one: get(KINDS[model.serving.kind])": SERVING,
-    "app/cluster.py _follow: watch(kind)": DOCUMENTS,
-    "app/statuses.py _write_few: patch(KINDS[key[0]])": DOCUMENTS,
-    "engine/following.py follow: watch(KINDS[kind])": (*MADE, *SERVING),
-    "engine/working.py _look: get(KINDS[ref['kind']])": (*MADE, *SERVING),
-    "verify/rollout.py sample: get(KINDS[serving['kind']])": SERVING,
+    "actions/made.py: get(kind)": MADE,
+    "actions/made.py: create(kind)": MADE,
+    "actions/made.py: patch(kind)": MADE,
+    "actions/rollout.py: get(KINDS[serving['kind']])": SERVING,
+    "actions/rollout.py: get(kind)": SERVING,
+    "actions/rollout.py: patch(kind)": SERVING,
+    "app/cluster.py: watch(kind)": DOCUMENTS,
+    "app/facts.py: get(KINDS[model.serving.kind])": SERVING,
+    "app/statuses.py: patch(KINDS[key[0]])": DOCUMENTS,
+    "engine/following.py: watch(KINDS[kind])": (*MADE, *SERVING),
+    "engine/working.py: get(KINDS[ref['kind']])": (*MADE, *SERVING),
+    "verify/rollout.py: get(KINDS[serving['kind']])": SERVING,
 }
 """Which kinds the code means where it says so by a variable; those that it calls by name speak for themselves."""
 
 SUBRESOURCES: dict[str, dict[Kind, tuple[str, ...]]] = {
-    "actions/rollout.py _set: patch(kind)": {ROLLOUT: ("", "status")},
-    "app/statuses.py _write_few: patch(KINDS[key[0]])": dict.fromkeys(DOCUMENTS, ("status",)),
+    "actions/rollout.py: patch(kind)": {ROLLOUT: ("", "status")},
+    "app/statuses.py: patch(KINDS[key[0]])": dict.fromkeys(DOCUMENTS, ("status",)),
 }
 """What of the objects it patches, where that is not the object itself."""
 
@@ -63,20 +61,17 @@ NOT_SERVING = {"live.py"}
 
 
 def calls() -> dict[str, str]:
-    """Every place in the code that asks the API for objects → the method of `Kube`."""
+    """Every call in the code that asks the API for objects → the method of `Kube`."""
     found: dict[str, str] = {}
     for file in sorted((ROOT / "controller").rglob("*.py")):
         name = file.relative_to(ROOT / "controller").as_posix()
-        if name in NOT_SERVING or name.startswith("kube/"):
-            continue
-        for function in ast.walk(ast.parse(file.read_text())):
-            if isinstance(function, ast.FunctionDef):
-                found |= {f"{name} {function.name}: {asked}": method for asked, method in _asked(function)}
+        if name not in NOT_SERVING and not name.startswith("kube/"):
+            found |= {f"{name}: {asked}": method for asked, method in _asked(ast.parse(file.read_text()))}
     return found
 
 
-def _asked(function: ast.FunctionDef) -> Iterator[tuple[str, str]]:
-    for call in ast.walk(function):
+def _asked(code: ast.Module) -> Iterator[tuple[str, str]]:
+    for call in ast.walk(code):
         if not isinstance(call, ast.Call):
             continue
         words = [call.func, *call.args]  # `kube.get(KIND, …)`, or `partial(kube.watch, KIND, …)`
@@ -88,10 +83,10 @@ def _asked(function: ast.FunctionDef) -> Iterator[tuple[str, str]]:
 def needed() -> set[Right]:
     """The rights that the code uses. Raises KeyError for a call whose kinds stand in no table here."""
     rights = set()
-    for place, method in calls().items():
-        constant = getattr(kube, place.partition("(")[2].rstrip(")"), None)
-        for kind in (constant,) if isinstance(constant, Kind) else MEANT[place]:
-            for part in SUBRESOURCES.get(place, {}).get(kind, ("",)):
+    for call, method in calls().items():
+        constant = getattr(kube, call.partition("(")[2].rstrip(")"), None)
+        for kind in (constant,) if isinstance(constant, Kind) else MEANT[call]:
+            for part in SUBRESOURCES.get(call, {}).get(kind, ("",)):
                 resource = f"{kind.resource}/{part}" if part else kind.resource
                 rights |= {(verb, resource) for verb in VERBS[method]}
     return rights

@@ -65,7 +65,7 @@ def on_postgres(image, database, kubectl, tmp_path_factory):
 
 def test_its_state_is_in_the_database(on_postgres):
     """Nothing is on a disk: another pod knows what the last one has accepted."""
-    assert on_postgres.kubectl.get("persistentvolumeclaims", f"--namespace={on_postgres.namespace}")["items"] == []
+    assert on_postgres.kubectl.list("persistentvolumeclaims", f"--namespace={on_postgres.namespace}") == []
     assert on_postgres.post(drift("postgres-1", "nobody-knows-it")).status_code == 202
     on_postgres.restart()
     assert on_postgres.post(drift("postgres-1", "nobody-knows-it")).json()["duplicates"] == ["postgres-1"]

@@ -25,7 +25,7 @@ def test_an_installation_accepts_their_policies_and_says_so(kubectl, models, ins
         kubectl("apply", f"--namespace={models}", f"--filename={SAMPLES / file}")
 
     def accepted():
-        found = kubectl.get("remediationpolicies,models", f"--namespace={models}")["items"]
+        found = kubectl.list("remediationpolicies,models", f"--namespace={models}")
         said = [each.get("status", {}).get("conditions", []) for each in found]
         return [[(one["type"], one["status"]) for one in conditions] for conditions in said] == [
             [("Accepted", "True")]

@@ -26,7 +26,7 @@ def test_the_roles_grant_what_the_code_calls_and_nothing_else():
     assert set().union(*privileges.granted(privileges.ROLE)) == needed - documents
 
 
-def test_every_place_that_is_said_to_call_the_api_does():
+def test_every_call_that_is_said_to_be_in_the_code_is():
     """The tables of kinds name no call that is gone."""
     assert set(privileges.MEANT) | set(privileges.SUBRESOURCES) <= set(privileges.calls())
 

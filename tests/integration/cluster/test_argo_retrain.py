@@ -34,9 +34,10 @@ class Story:
         container = body["spec"]["template"]["spec"]["containers"][0]
         container["image"] = load("modelmend-retrain")
         container["readinessProbe"]["periodSeconds"] = 1
-        body["spec"] |= {"replicas": 2}
-        body["spec"]["strategy"]["canary"]["steps"] = [{"setWeight": 50}, {"pause": {}}]
+        body["spec"]["replicas"] = 2
+        body["spec"]["strategy"]["canary"]["steps"] = [{"setWeight": 50}, {"pause": {"duration": "2s"}}]
         pack.kube.create(ROLLOUT, pack.namespace, body)
+        eventually(lambda: (self.rollout.get("status") or {}).get("updatedReplicas") == 2)
 
     @property
     def rollout(self):
@@ -57,7 +58,9 @@ class Story:
         found, _ = self.pack.kube.list(POD, self.pack.namespace, {"app": "bikes"})
         said = {}
         for pod in found:
-            if any(each["type"] == "Ready" and each["status"] == "True" for each in pod["status"]["conditions"]):
+            if any(
+                each["type"] == "Ready" and each["status"] == "True" for each in pod["status"].get("conditions", ())
+            ):
                 url = f"http://{pod['status']['podIP']}:8080/predict"
                 answer = requests.post(url, json={"hours": [NOON]}, timeout=10).json()
                 said[answer["version"]] = answer["bikes"][0]
@@ -89,7 +92,8 @@ def story(kube, tmp_path_factory):
 
 def test_the_first_model_need_only_beat_the_mean(story):
     """Nothing serves yet: the candidate is compared with the mean of the hour, registered, and gets all pods."""
-    first = story.retrain("first", **SUMMER_2011)
+    assert story.predictions() == {}
+    first = story.retrain("first", wait="healthy", **SUMMER_2011)
     assert (first.phase, first.outputs["verdict"], first.outputs["model-version"]) == (
         "Succeeded",
         "promoted",
@@ -112,6 +116,8 @@ def test_data_that_are_not_there_end_it_before_training(story):
 
 def test_a_better_candidate_becomes_a_canary(story):
     """The model of last year is beaten on the hours of this; one pod of two serves the new one and differs."""
+    pausing = {"spec": {"strategy": {"canary": {"steps": [{"setWeight": 50}, {"pause": {}}]}}}}
+    story.pack.kube.patch(ROLLOUT, story.pack.namespace, "bikes", pausing)
     better = story.retrain("better", **SUMMER_2012)
     first = story.ended["first"].name
     assert (better.phase, better.outputs["verdict"], better.outputs["model-version"]) == (
@@ -148,7 +154,7 @@ def test_a_version_that_the_registry_does_not_have_is_no_champion(story):
     """Somebody else's version serves: nothing is compared with nothing, and nothing is deployed."""
     patch = story.rollout["spec"]["template"]["spec"]["containers"]
     patch[0]["env"][1]["value"] = "theirs"
-    spec = {"template": {"spec": {"containers": patch}}, "strategy": {"canary": {"steps": None}}}
+    spec = {"template": {"spec": {"containers": patch}}, "strategy": {"canary": {"steps": []}}}
     story.pack.kube.patch(ROLLOUT, story.pack.namespace, "bikes", {"spec": {"replicas": 0, **spec}})
     eventually(lambda: story.rollout["status"]["phase"] == "Healthy")
     ended = story.retrain("unknown", **SUMMER_2012)

@@ -4,6 +4,7 @@ import copy
 import json
 import re
 from collections import defaultdict
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,8 @@ def problems_of(kind: str, spec: Any) -> list[str]:
     """What the parser says of an object with this spec."""
     found = {"kind": kind, "metadata": {"name": "all", "namespace": "ml"}, "spec": spec}
     document, problems = read_object(kind, found)
-    return [str(problem) for problem in build_set([document] if document else [], INSTALLATION, problems)[1]]
+    documents = [replace(document, file="test.yaml")] if document else []  # an object may have no command
+    return [str(problem) for problem in build_set(documents, INSTALLATION, problems)[1]]
 
 
 DOCUMENTS = read(EVERYTHING)
