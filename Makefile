@@ -6,9 +6,11 @@ STAMP  := $(VENV)/.installed
 LOCKS  := requirements/development.lock requirements/bikeshare.lock
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --no-input
 PYTEST ?= $(BIN)/python -m pytest
+ENGINE ?= docker
+IMAGE  ?= modelmend:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' controller/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo check manifests format test unit cluster-up cluster-down e2e bench lock clean distclean
+.PHONY: help setup demo image check manifests format test unit cluster-up cluster-down e2e bench lock clean distclean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -27,6 +29,9 @@ $(STAMP): $(LOCKS)
 
 demo: setup ## run the story on real data: drift, degradation, retraining, refusals (under 3 minutes)
 	@$(BIN)/python -m examples.demo
+
+image: ## build the container image IMAGE by ENGINE (docker, podman, buildah), on the image BASE where that is set
+	$(ENGINE) build --tag $(IMAGE) $(if $(BASE),--build-arg BASE=$(BASE)) .
 
 check: setup ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
@@ -64,6 +69,12 @@ lock: setup ## renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --extra dev --extra demo --extra postgres --extra kubernetes \
 	  pyproject.toml requirements/build.in --output-file requirements/development.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate --extra postgres --extra kubernetes --constraint requirements/development.lock \
+	  pyproject.toml --output-file requirements/runtime.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --no-header --no-annotate --constraint requirements/development.lock \
+	  requirements/build.in --output-file requirements/build.lock
 	@echo "renewed; 'make setup' installs what changed"
 
 clean: ## remove caches and what runs have left behind

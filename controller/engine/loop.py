@@ -97,6 +97,7 @@ class Engine:
         self._careful_to = 0
         self._recovered = False
         self._world_behind = True
+        self._begun = False  # a remediation was made since the last look at those that are due
         self.failure: ModelmendError | None = None
         self.trouble = ""
 
@@ -180,7 +181,9 @@ class Engine:
         busy |= due.events and self._use_events()
         busy |= due.renewals and self._use_renewals()
         busy |= due.questions and self._ask_questions()
-        busy |= due.remediations and self._look_at_remediations()
+        if due.remediations or self._begun:
+            self._begun = False
+            busy |= self._look_at_remediations()
         if self._world_behind or self._workers.dropped or self._workers.take_up() or (not busy and due.intents):
             self._world_behind = self._workers.dropped = False
             starting.catch_up(self.leadership.db, self._workers)
@@ -263,6 +266,7 @@ class Engine:
         for policy, decision in answers:
             self._count(policy, decision)
         if any(decision.outcome == "remediate" or decision.reason == "audit" for _, decision in answers):
+            self._begun = True
             self._on_saved()
 
     def _count(self, policy: str, decision: Decision) -> None:
@@ -417,7 +421,6 @@ class Engine:
                 return record_action(turn, self.rules, result.intent, result.acted)
             case ActionBegun():
                 remediations.begun(turn, result.intent, result.ref)
-                self._world_behind = True  # it may be to stop since
             case SampleTaken():
                 record_sample(turn, result.remediation, result.state, result.message)
             case Looked():

@@ -217,7 +217,7 @@ class Workers:
         try:
             answer = question()
         except TemporaryError as error:
-            self._put_off(key, job, error)
+            self._put_off(intent, key, job, error)
             return
         except Exception as error:
             log.exception("action of %s failed unexpectedly", intent.key)
@@ -232,11 +232,11 @@ class Workers:
     def _ended(self, intent: Intent, outcome: Outcome) -> None:
         self.report(ActionEnded(intent, Acted(outcome.state, outcome.message, outcome.outputs, outcome.reason)))
 
-    def _put_off(self, key: object, job: _Job, error: TemporaryError) -> None:
+    def _put_off(self, intent: Intent, key: object, job: _Job, error: TemporaryError) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         asked = error.retry_after or 0.0
         seconds = max(asked, pause(failures, FIRST_PAUSE, LONGEST_PAUSE, random.random()))  # noqa: S311
-        log.warning("tried again in %.1f s: %s", seconds, error)
+        log.warning("action of %s: tried again in %.1f s: %s", intent.key, seconds, error)
         with self._lock:
             if job.cancelled.is_set():
                 self._jobs.pop(key, None)
@@ -249,11 +249,11 @@ class Workers:
         try:
             found = self._kube.get(KINDS[ref["kind"]], ref["namespace"], ref["name"])
         except TemporaryError as error:
-            self._put_off(("look", intent.id), job, error)
+            self._put_off(intent, ("look", intent.id), job, error)
             return
         except ModelmendError as error:  # it will be seen when the right is there again
             log.warning("%s cannot be looked at: %s", ref, error)
-            self._put_off(("look", intent.id), job, TemporaryError(str(error), retry_after=LONGEST_PAUSE))
+            self._put_off(intent, ("look", intent.id), job, TemporaryError(str(error), retry_after=LONGEST_PAUSE))
             return
         if found is not None and ref["uid"] not in ("", found["metadata"]["uid"]):
             found = None

@@ -23,7 +23,9 @@ def main() -> int:
         "up", help="get a cluster: CLUSTER=node (the default), kind, or given (where KUBECONFIG is set)"
     )
     commands.add_parser("down", help="take it down and leave nothing behind")
-    run = commands.add_parser("run", help="run a command on it: what is up stays up, else it is got and taken down after")
+    run = commands.add_parser(
+        "run", help="run a command on it: what is up stays up, else it is got and taken down after"
+    )
     run.add_argument("words", nargs=argparse.REMAINDER, metavar="COMMAND")
     commands.add_parser("env", help='print its environment: eval "$(python -m tests.cluster env)"')
     commands.add_parser("load", help="give it images").add_argument("archives", nargs="+", type=Path, metavar="ARCHIVE")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from datetime import UTC, datetime
 
@@ -9,9 +10,9 @@ import pytest
 
 from controller.errors import ModelmendError
 from tests.cluster import cluster
+from tests.cluster.host import ClusterError
 from tests.e2e.serving import drift
-from tests.e2e_cluster.acting import PYTHON, moment, trail
-from tests.integration.cluster.conftest import POD
+from tests.e2e_cluster.acting import trail
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -27,9 +28,10 @@ spec:
   mode: enforce
   models: {names: ["*"]}
   triggers: [{type: ml.data.drift.detected}]
-  steps: [{name: retrain, workflow: {workflowTemplateRef: {name: sleep}, parameters: {seconds: {expr: data.seconds}}}, verify: none}]
+  steps: [{name: retrain, workflow: {workflowTemplateRef: {name: wait}, parameters: {seconds: {expr: data.seconds}}}, verify: none}]
 """
-SLEEP = {"container": {"image": PYTHON, "command": ["sleep", "{{workflow.parameters.seconds}}"]}}
+WAIT = {"suspend": {"duration": "{{workflow.parameters.seconds}}"}}
+"""Without a pod: Argo's executor itself gives up when the API server is away for so long, and fails its Workflow."""
 
 
 @pytest.fixture
@@ -38,7 +40,9 @@ def outage():
     here = cluster.current()
     if here.way != "node":
         pytest.skip(f"the API server of a cluster by {here.way} is not ours to stop")
-    return Outage(here)
+    yield Outage(here)
+    with contextlib.suppress(ClusterError):  # as a rule: it runs already
+        here.start("apiserver")
 
 
 class Outage:
@@ -58,15 +62,15 @@ class Outage:
         self.ended = datetime.now(UTC)
 
 
-def test_an_api_server_that_is_away_delays_and_loses_nothing(stage, kube, namespace, outage):
-    """Accepted meanwhile: acted upon once; ended meanwhile: seen; cancelled meanwhile: stopped. It serves all the time."""
+def test_an_api_server_that_is_away_delays_and_loses_nothing(stage, kube, outage):
+    """Accepted meanwhile: acted upon once; due meanwhile: its end is seen; cancelled meanwhile: stopped."""
     models = [f"kind: Model\nmetadata: {{name: {name}}}\n" for name in MODELS]
     stage = stage("---\n".join([POLICY, *models]))
-    stage.template("sleep", SLEEP, arguments={"parameters": [{"name": "seconds"}]})
+    stage.template("wait", WAIT, arguments={"parameters": [{"name": "seconds"}]})
     stage.start()
-    stage.post(event("cancelled", 300))
+    stage.post(event("cancelled", 3600))
     stage.post(event("ends", 10))
-    stage.until(lambda: len(running(kube, namespace)) == 2, "two pods that run")
+    stage.until(lambda: len(running(stage)) == 2, "two Workflows that run")
     comes = event("comes", 1)
     with outage:
         stage.until(lambda: not answers(kube), "the API server's end")
@@ -93,7 +97,6 @@ def test_an_api_server_that_is_away_delays_and_loses_nothing(stage, kube, namesp
     names = {found["metadata"]["name"] for found in stage.workflows()}
     assert names == {f"{stage.about(name)['id']}-0-1" for name in MODELS}
     assert len(stage.remediations()) == len(stage.workflows()) == len(MODELS)
-    assert outage.began < container_ended(kube, namespace, stage.about("ends")) < outage.ended
 
 
 def event(model, seconds):
@@ -102,9 +105,9 @@ def event(model, seconds):
     return found | {"data": found["data"] | {"seconds": seconds}}
 
 
-def running(kube, namespace):
-    """Pods that run."""
-    return [pod for pod in kube.list(POD, namespace)[0] if pod["status"]["phase"] == "Running"]
+def running(stage):
+    """Workflows that run."""
+    return [found for found in stage.workflows() if (found.get("status") or {}).get("phase") == "Running"]
 
 
 def answers(kube):
@@ -113,10 +116,3 @@ def answers(kube):
         return bool(kube.version())
     except ModelmendError:
         return False
-
-
-def container_ended(kube, namespace, remediation):
-    """When the container of a remediation's Workflow ended."""
-    (pod,) = kube.list(POD, namespace, {"workflows.argoproj.io/workflow": remediation["intents"][0]["key"]})[0]
-    (main,) = [each for each in pod["status"]["containerStatuses"] if each["name"] == "main"]
-    return moment(main["state"]["terminated"]["finishedAt"])

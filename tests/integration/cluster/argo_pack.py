@@ -20,6 +20,7 @@ ROOT = Path(__file__).parents[3]
 ARGO = ROOT / "argo"
 IMAGES = {"modelmend-redeploy": "steps", "modelmend-retrain": "retrain", "modelmend-git-set-version": "git"}
 """Each image, and the folder of its Dockerfile."""
+TEMPLATES = ("redeploy-model", "retrain-model", "git-set-version")
 
 RESTRICTED = {"pod-security.kubernetes.io/enforce": "restricted"}
 """The namespaces of these tests take no other pods."""
@@ -68,6 +69,8 @@ class Pack:
         kube.create(NAMESPACE, None, {"metadata": {"name": self.namespace, "labels": RESTRICTED}})
         try:
             apply(folder, self.namespace)
+            for template in TEMPLATES:
+                eventually(lambda template=template: self._known(template))
         except BaseException:
             self.remove()
             raise
@@ -76,6 +79,15 @@ class Pack:
         """Leave nothing behind."""
         kubectl("delete", "namespace", self.namespace)
         cluster.current().renew_disks()
+
+    def _known(self, template: str) -> bool:
+        """Whether Argo's controller has seen the template: it reads from a cache that lags behind on a busy machine."""
+        name = f"known-{uuid.uuid4().hex[:8]}"
+        spec = {"workflowTemplateRef": {"name": template}, "suspend": True}
+        self.kube.create(WORKFLOW, self.namespace, named(name, spec=spec))
+        status = eventually(lambda: self.workflow(name).get("status"))
+        self.kube.delete(WORKFLOW, self.namespace, name)
+        return "not found" not in status.get("message", "")
 
     def start(self, template: str, **parameters: str) -> str:
         """Create a Workflow, as modelmend does; its name. `train_weeks` is the parameter `train-weeks`."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 USER, PASSWORD = "modelmend", "s3cret: with a colon"
-BACKEND = "/usr/lib/git-core/git-http-backend"
+BACKEND = Path(subprocess.check_output(["git", "--exec-path"], text=True).strip()) / "git-http-backend"
 
 
 def git(folder: Path, *arguments: str) -> str:
