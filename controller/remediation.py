@@ -86,7 +86,7 @@ class Cause(StrEnum):
 
 
 class ActionReason(StrEnum):
-    """Why an action in a cluster failed or its fate is unknown; beside the cause `action_failed` or `action_unknown`."""
+    """Why an action in a cluster failed, or why its fate is unknown; beside `action_failed` and `action_unknown`."""
 
     FORBIDDEN = "forbidden"
     NOT_FOUND = "not_found"

@@ -39,11 +39,14 @@ def test_what_they_name_is_there(kubectl, models, installed, tmp_path):
     wanted = {"resources": [os.path.relpath(ROOT / "argo", tmp_path)], "namespace": models}
     (tmp_path / "kustomization.yaml").write_text(str(wanted))
     kubectl("apply", f"--kustomize={tmp_path}")
-    paused = kubectl("create", "--dry-run=client", "--output=yaml", f"--filename={SAMPLES / 'rollout.yaml'}")
-    kubectl.apply(paused.replace("replicas: 4", "replicas: 0"), namespace=models)
+    rollout = (SAMPLES / "rollout.yaml").read_text()
+    kubectl.apply(rollout.replace("replicas: 4", "replicas: 0"), namespace=models)
+    rendered = kubectl("kustomize", SAMPLES).replace("namespace: ml\n", f"namespace: {models}\n")
     documents = tmp_path / "documents.yaml"
-    documents.write_text(kubectl("kustomize", SAMPLES).replace("namespace: ml\n", f"namespace: {models}\n"))
-    ours = [part for part in documents.read_text().split("\n---\n") if "apiVersion: modelmend.io" in part]
-    documents.write_text("\n---\n".join(ours))
+    documents.write_text(
+        "\n---\n".join(
+            part for part in rendered.split("\n---\n") if "\nkind: Remed" in part or "\nkind: Model\n" in part
+        )
+    )
     checked = modelmend("check", "--live", documents, KUBECONFIG=str(kubectl.kubeconfig))
-    assert (checked.returncode, checked.stderr) == (0, "")
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "good: 2 policies, 1 models\n", "")
