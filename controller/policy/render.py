@@ -96,7 +96,7 @@ def _cluster(action: WorkflowAction | JobAction | RolloutAction, bindings: Bindi
     if isinstance(action, WorkflowAction):
         return {
             "template": action.template,
-            "parameters": _env(action.parameters, bindings),
+            "parameters": {name: _parameter(value, bindings) for name, value in action.parameters.items()},
             "outputs": {"version": action.version_output, "verdict": action.verdict_output},
             "timeout": action.timeout.total_seconds(),
             "serving": _serving(model),
@@ -119,9 +119,17 @@ def _cluster(action: WorkflowAction | JobAction | RolloutAction, bindings: Bindi
     }
 
 
+def _parameter(argument: Argument, bindings: Bindings) -> str:
+    """What goes to Argo, which evaluates `{{…}}` in a parameter's value: an operator may write that, an event may not."""
+    text = _argument(argument, bindings)
+    if not isinstance(argument, str) and "{{" in text:
+        raise ExpressionError(f"{argument.source}: its value has {{{{, which Argo would evaluate")
+    return text
+
+
 def _version(argument: Argument, bindings: Bindings, model: Model) -> str:
     """The version to set; from an event it may be anything, so it must fit where it is written."""
-    version = normalised(_argument(argument, bindings), model.version_names)
+    version = normalised(_parameter(argument, bindings), model.version_names)
     if model.serving is not None and model.serving.version is not None:
         try:
             check_version(model.serving.version.plain(), version)

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
-from controller.kube import WORKFLOW, WORKFLOW_TEMPLATE, Kind, Kube
+from controller.kube import WORKFLOW, WORKFLOW_TEMPLATE, Kind, Kube, Refused
 from tests.cluster import cluster
 from tests.e2e.serving import Served
 from tests.integration.cluster.conftest import NAMESPACE, grant, named
@@ -236,7 +236,8 @@ def namespace(kube: Kube) -> Iterator[str]:
     kube.create(NAMESPACE, None, named(name))
     grant(kube, name, "default", [("argoproj.io", "workflowtaskresults", ["create", "patch"])])
     yield name
-    kube.delete(NAMESPACE, None, name)
+    with contextlib.suppress(Refused):  # a test may have deleted it
+        kube.delete(NAMESPACE, None, name)
 
 
 @pytest.fixture

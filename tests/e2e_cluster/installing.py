@@ -102,6 +102,18 @@ class Installation:
             told = self.kubectl("describe", "pods", *self._ours)
             raise AssertionError(f"{late}\n{told[-3000:]}\n{self.log()[-3000:]}") from late
         self._stop_forwarding()
+        self.wait()
+
+    def wait(self) -> None:
+        """Wait until its Service answers: that knows of a pod a moment later than the pod is ready."""
+
+        def answers() -> bool:
+            try:
+                return self.ask("GET", "/readyz").status_code == 200
+            except requests.ConnectionError:
+                return False
+
+        until(answers, f"an answer of {self.url}", PATIENCE)
 
     def remove(self) -> None:
         """Leave nothing of it behind."""

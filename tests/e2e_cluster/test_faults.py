@@ -197,7 +197,7 @@ def test_without_any_right_it_says_which_one_it_lacks(stage, account, reader):
 
 def test_a_missing_right_is_named_once_and_when_it_is_granted_the_next_event_succeeds(stage, kube, namespace, reader):
     """Reason forbidden with verb and resource, no storm of retries; with the Role that is shipped, all works."""
-    stage = stage(ladder(limits=AGAIN.replace("5s", "15s")), kubeconfig=reader())
+    stage = stage(ladder(limits=AGAIN.replace("5s", "11s")), kubeconfig=reader())
     stage.template("retrain", BRIEF)
     stage.start()
     stage.post(drift("e-1", "salary"))

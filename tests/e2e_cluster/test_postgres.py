@@ -79,4 +79,4 @@ def test_a_new_version_takes_over_from_the_old_one(on_postgres):
     )
     (pod,) = until(lambda: len(pods := on_postgres.pods()) == 1 and pods, "the end of the pod of before", PATIENCE)
     assert [status["restartCount"] for status in pod["status"]["containerStatuses"]] == [0]
-    assert on_postgres.ask("GET", "/readyz").status_code == 200
+    on_postgres.wait()

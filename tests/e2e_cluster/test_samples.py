@@ -40,7 +40,8 @@ def test_what_they_name_is_there(kubectl, models, installed, tmp_path):
     (tmp_path / "kustomization.yaml").write_text(str(wanted))
     kubectl("apply", f"--kustomize={tmp_path}")
     rollout = (SAMPLES / "rollout.yaml").read_text()
-    kubectl.apply(rollout.replace("replicas: 4", "replicas: 0"), namespace=models)
+    as_trained = rollout.replace('value: ""', "value: bikes-1").replace("replicas: 4", "replicas: 0")
+    kubectl.apply(as_trained, namespace=models)
     rendered = kubectl("kustomize", SAMPLES).replace("namespace: ml\n", f"namespace: {models}\n")
     documents = tmp_path / "documents.yaml"
     documents.write_text(

@@ -79,8 +79,15 @@ def test_a_version_is_committed_once_on_a_branch_of_the_remediation(pack, bare, 
 
 def test_a_key_that_is_not_there_is_said(pack, bare, address):
     """The Workflow fails with the path and nothing is pushed."""
-    given = {**BY_MODELMEND, "repository": address, "path": "salary/kustomization.yaml", "key": "images[name=other].newTag"}
+    given = {
+        **BY_MODELMEND,
+        "repository": address,
+        "path": "salary/kustomization.yaml",
+        "key": "images[name=other].newTag",
+    }
     ended = pack.run("git-set-version", **given)
     assert ended.phase == "Failed"
-    assert "images[name=other].newTag: want it in one document of the file, found it in 0" in ended.messages["set-version"]
+    assert (
+        "images[name=other].newTag: want it in one document of the file, found it in 0" in ended.messages["set-version"]
+    )
     assert git(bare, "branch", "--list") == "* main"

@@ -182,7 +182,7 @@ def test_a_workflow_is_rendered() -> None:
         "workflow: {workflowTemplateRef: {name: t}, parameters: {model: {expr: model.name}, score: {expr: data.driftScore}, "
         "n: {expr: data.n}, all: {expr: data.features}, evil: {expr: data.feature}}}"
     )
-    evil = '"}}\n- {{workflow.name}} $(reboot)'
+    evil = '"}\n- {workflow.name} $(reboot)'
     rendered = render(workflow, bindings(driftScore=0.44, n=3, features=["a", 1.5], feature=evil), SALARY)
     assert rendered == {
         "template": "t",

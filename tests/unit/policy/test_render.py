@@ -132,6 +132,19 @@ def test_a_body_has_a_bound():
         render(request, bindings(**largest), SALARY)
 
 
+def test_what_argo_would_evaluate_comes_from_no_event():
+    """Argo replaces `{{…}}` in a parameter's value: an operator may write that, an event may not bring it."""
+    workflow = action(
+        'workflow: {workflowTemplateRef: {name: t}, parameters: {a: {expr: data.reason}, b: "{{workflow.uid}}"}}'
+    )
+    assert render(workflow, bindings(reason="}} fine {"), SALARY)["parameters"] == {
+        "a": "}} fine {",
+        "b": "{{workflow.uid}}",
+    }
+    with pytest.raises(ExpressionError, match="which Argo would evaluate"):
+        render(workflow, bindings(reason="{{=1+1}}"), SALARY)
+
+
 _JSON = st.recursive(
     st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text("ab\né", max_size=4),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("ab", max_size=2), inner, max_size=3),
