@@ -19,6 +19,7 @@ RUN /build/bin/pip wheel --quiet --no-deps --no-build-isolation --no-index --whe
  && python3 -m compileall -q -x 'kubernetes/(aio/)?client/(api|models)/' /opt/modelmend/lib
 
 FROM ${BASE}
+RUN rm -rf /usr/local/lib/python3*/site-packages/pip* /usr/local/bin/pip*
 COPY --from=build /opt/modelmend /opt/modelmend
 ENV PATH=/opt/modelmend/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONDONTWRITEBYTECODE=1 \

@@ -172,7 +172,7 @@ def test_the_worse_of_two_is_refused_and_the_better_accepted(monkeypatch, regist
 def test_a_champion_that_the_registry_lacks_is_no_comparison(monkeypatch, registry, hours):
     """The step fails, and says which version serves."""
     train_one(monkeypatch, "w-1")
-    with pytest.raises(StepFailed, match="^theirs serves and is not in the registry"):
+    with pytest.raises(StepFailed, match=r"^theirs serves and is not in the registry"):
         evaluated(registry, "w-1", "theirs", hours)
 
 
@@ -190,7 +190,7 @@ def test_registering_twice_is_registering_once(monkeypatch, registry):
 
 def test_what_was_never_trained_is_not_registered(monkeypatch, registry):
     """The version is named."""
-    with pytest.raises(StepFailed, match="the registry has no .candidate-w-1 of bikes"):
+    with pytest.raises(StepFailed, match=r"the registry has no \.candidate-w-1 of bikes"):
         run(monkeypatch, register, "--model=bikes", "--version=w-1", "--evaluation={}")
 
 
@@ -239,7 +239,7 @@ def test_the_champion_is_what_is_stable():
 def test_an_api_server_that_is_away_is_asked_again():
     """For a while; then the step fails."""
     assert champion(Objects(current="b", stable="b", away=3)) == "new"
-    with pytest.raises(StepFailed, match="^away$"):
+    with pytest.raises(StepFailed, match=r"^away$"):
         champion(Objects(current="b", stable="b", away=99))
     with pytest.raises(StepFailed, match="not found"):
         champion(Objects(current="b", stable="b"), "nobody")
