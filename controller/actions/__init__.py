@@ -48,7 +48,13 @@ def orphan(intent: Intent) -> bool:
 
 
 def ensure(
-    kube: Kube, intent: Intent, write: Write, *, inherited: bool, clock: Callable[[], datetime] = _now
+    kube: Kube,
+    intent: Intent,
+    write: Write,
+    *,
+    inherited: bool,
+    tried: bool = False,
+    clock: Callable[[], datetime] = _now,
 ) -> Ref | Outcome:
     """Bring about in the cluster what the intent says, or begin it: the object to follow, or the end.
 
@@ -57,6 +63,7 @@ def ensure(
 
     :param write: commits a resolved end state, before the patch; what it raises comes out, and nothing was set then.
     :param inherited: an earlier process may have begun it.
+    :param tried: an attempt of this process got no answer, and may have begun it.
     Raises TemporaryError: call again later.
     """
     if intent.ref:
@@ -66,14 +73,15 @@ def ensure(
             case "workflow":
                 return workflow.ensure(kube, intent, inherited=inherited, now=clock())
             case "job":
-                return job.ensure(kube, intent, inherited=inherited, now=clock())
+                return job.ensure(kube, intent, inherited=inherited, tried=tried, now=clock())
             case "rollout":
                 return rollout.ensure(kube, intent, write, inherited=inherited, now=clock())
             case unknown:
                 return Outcome("failed", f"no such action: {unknown}")
     except Refused as error:
-        before = inherited or "resolved" in intent.end_state
-        return made.refused(error, "unknown" if before else "failed")
+        # A rollout is written down before it is set: nothing written, nothing begun.
+        begun = "resolved" in intent.end_state if intent.action == "rollout" else tried
+        return made.refused(error, "unknown" if inherited or begun else "failed")
     except Conflict as error:
         raise TemporaryError(str(error), retry_after=SOON) from error
 

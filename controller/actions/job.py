@@ -22,10 +22,12 @@ _BY_HAND = {"cronjob.kubernetes.io/instantiate": "manual"}
 """How kubectl marks a Job that the CronJob's schedule did not make."""
 
 
-def ensure(kube: Kube, intent: Intent, *, inherited: bool, now: datetime) -> Ref | Outcome:
+def ensure(kube: Kube, intent: Intent, *, inherited: bool, tried: bool, now: datetime) -> Ref | Outcome:
     """Create the intent's Job, unless it is there; the CronJob may be suspended.
 
     `end_state`: `cronJob`, `env` (strings by name, for every container); see `made.metadata` for the rest.
+
+    :param tried: an attempt that got no answer may have created it.
     """
     name = intent.end_state["cronJob"]
     cron_job = kube.get(CRON_JOB, made.namespace(intent), name)
@@ -34,7 +36,7 @@ def ensure(kube: Kube, intent: Intent, *, inherited: bool, now: datetime) -> Ref
         if found is not None and made.owned(intent, found):
             return made.ref(JOB, found)
         message = f"there is no CronJob {made.namespace(intent)}/{name}"
-        return Outcome("failed", message, reason=ActionReason.NOT_FOUND)
+        return Outcome("unknown" if tried else "failed", message, reason=ActionReason.NOT_FOUND)
     body = _body(cron_job["spec"]["jobTemplate"], intent.end_state["env"])
     return made.create(kube, JOB, intent, body, inherited=inherited, now=now)
 
@@ -76,9 +78,10 @@ def halt(kube: Kube, intent: Intent) -> Outcome | None:
 def _body(template: Mapping[str, Any], env: Mapping[str, str]) -> Object:
     spec = deepcopy(template["spec"])
     pod = spec["template"]["spec"]
+    ours = [{"name": name, "value": value.replace("$", "$$")} for name, value in env.items()]  # `$(NAME)` is no value
     for container in [*(pod.get("initContainers") or ()), *pod["containers"]]:
         kept = [variable for variable in container.get("env") or () if variable["name"] not in env]
-        container["env"] = [{"name": name, "value": value} for name, value in env.items()] + kept  # kept: may use ours
+        container["env"] = ours + kept  # kept: may use ours
     spec["ttlSecondsAfterFinished"] = KEPT
     meta = template.get("metadata") or {}
     annotations = {**(meta.get("annotations") or {}), **_BY_HAND}

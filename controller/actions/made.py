@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from controller.actions.outcome import Outcome, Ref
 from controller.kube import AlreadyExists, Kind, Kube, Refused
@@ -28,6 +28,9 @@ KEPT = 7 * 24 * 3600
 """Seconds that an object of ours stays after its end: longer than any remediation needs it."""
 CREATED_AGAIN = timedelta(seconds=60)
 """An object of an earlier process that is missing is created again so long after the first attempt (DESIGN 10)."""
+
+TOLD = frozenset({"stdin", "model", "traceparent"})
+"""What an end state is given for each call, beside what was rendered: the decision, not the order."""
 
 _LONGEST_LABEL = 63
 _LONGEST_ANNOTATION = 1024
@@ -125,10 +128,9 @@ def create(kube: Kube, kind: Kind, intent: Intent, body: Object, *, inherited: b
         return lost(f"{_called(kind, intent)} was there a moment ago and is gone")
 
 
-def refused(error: Refused, state: str = "failed") -> Outcome:
+def refused(error: Refused, state: Literal["failed", "unknown"]) -> Outcome:
     """The end of an action that the API does not allow."""
-    reason = _REASONS.get(error.reason, ActionReason.INVALID)
-    return Outcome("unknown" if state == "unknown" else "failed", one_line(str(error)), reason=reason)
+    return Outcome(state, one_line(str(error)), reason=_REASONS.get(error.reason, ActionReason.INVALID))
 
 
 def lost(message: str) -> Outcome:

@@ -32,7 +32,11 @@ _MANAGERS = {
     "kustomize.toolkit.fluxcd.io/name": "Flux",
     "helm.toolkit.fluxcd.io/name": "Flux",
 }
-"""Labels and annotations of what is kept as Git says. `app.kubernetes.io/instance` is none: Helm sets it, too."""
+"""Labels and annotations of what is kept as Git says."""
+_INSTANCE = "app.kubernetes.io/instance"
+"""The label by which Argo CD tracks where it is told to; by itself no mark, since every Helm chart sets it, too."""
+_ARGO_CD = frozenset({"argocd-controller", "argocd-application-controller"})
+"""The names under which Argo CD applies, as field manager."""
 
 
 def resolve(intent: Intent, obj: Object, now: datetime) -> EndState | Outcome:
@@ -60,7 +64,10 @@ def manager(obj: Object) -> str | None:
     """Who sets this object's spec, where its marks name somebody."""
     meta = obj["metadata"]
     marks = {**(meta.get("labels") or {}), **(meta.get("annotations") or {})}
-    return next((name for mark, name in _MANAGERS.items() if mark in marks), None)
+    if who := next((name for mark, name in _MANAGERS.items() if mark in marks), None):
+        return who
+    appliers = {each.get("manager") for each in meta.get("managedFields") or ()}
+    return "Argo CD" if _INSTANCE in marks and appliers & _ARGO_CD else None
 
 
 def _abort(intent: Intent, obj: Object, version: str | None) -> EndState | Outcome:
@@ -74,7 +81,7 @@ def _abort(intent: Intent, obj: Object, version: str | None) -> EndState | Outco
     if about in (version, now.revision):
         return _failed(ActionReason.NO_CANARY, obj, f"{about} is no canary any more, it serves everything")
     if version is None:
-        return _other_revision(about, obj, version, now) or Outcome("done")
+        return _failed(ActionReason.OTHER_REVISION, obj, _not_told(about))
     return Outcome("done", f"{called(obj)}: nothing to abort, {about} does not serve")
 
 
@@ -134,10 +141,14 @@ def _other_revision(about: str | None, obj: Object, version: str | None, now: Ca
     if about is None or about in (version, now.revision):
         return None
     if version is None:
-        why = f"the event is about {about}, and its version cannot be told (see `serving.version` of the Model)"
+        why = _not_told(about)
     else:
         why = f"the event is about {about}, the newest is {version}"
     return _failed(ActionReason.OTHER_REVISION, obj, why)
+
+
+def _not_told(about: str) -> str:
+    return f"the event is about {about}, and its version cannot be told (see `serving.version` of the Model)"
 
 
 def _failed(reason: ActionReason, obj: Object, why: str) -> Outcome:

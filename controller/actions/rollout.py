@@ -79,7 +79,7 @@ def observe(intent: Intent, ref: Ref, obj: Object | None) -> Ref | Outcome | Non
         serving = intent.end_state["serving"]
         return {"kind": serving["kind"], "namespace": ref["namespace"], "name": serving["name"], "uid": ""}
     if obj is None:
-        return made.lost(f"{_name(intent)} was deleted")
+        return made.lost(f"{ref['kind']} {ref['namespace']}/{ref['name']} was deleted")
     wanted = written(intent.end_state["do"], intent.end_state["resolved"])
     return _done(wanted, obj) if wanted.reached(obj) else None
 
@@ -121,7 +121,7 @@ def _set(kube: Kube, intent: Intent, write: Write, wanted: EndState, obj: Object
         if obj["metadata"]["uid"] != wanted.uid or not wanted.untouched(obj, tried=tried):
             return _reverted(wanted, obj, "somebody else has changed it since")
         version = obj["metadata"]["resourceVersion"]
-        write({**intent.end_state, "resolved": wanted.plain()}, version)
+        write(_resolved(intent, wanted), version)
         try:
             patch, subresource = wanted.patch(obj), wanted.subresource
             obj = kube.patch(kind, namespace, name, patch, resource_version=version, subresource=subresource)
@@ -169,7 +169,7 @@ def _commit(
     if wanted.reached(obj):
         return _done(wanted, obj)
     if "resolved" not in order:
-        write({**order, "resolved": wanted.plain()}, obj["metadata"]["resourceVersion"])
+        write(_resolved(intent, wanted), obj["metadata"]["resourceVersion"])
     ours = {
         "kind": obj["kind"],
         "name": obj["metadata"]["name"],
@@ -182,6 +182,12 @@ def _commit(
     return workflow.begin(
         kube, intent, gitops["template"], {**gitops["parameters"], **ours}, inherited=inherited, now=now
     )
+
+
+def _resolved(intent: Intent, wanted: EndState) -> Object:
+    """The end state to write down: without what is told anew at every call."""
+    order = {key: value for key, value in intent.end_state.items() if key not in made.TOLD}
+    return {**order, "resolved": wanted.plain()}
 
 
 def _by_git(intent: Intent) -> bool:

@@ -2,7 +2,8 @@
 
 Start: database, leadership, policies, engine, outbox, then the door. Stop is the other way
 round: the door closes and requests in flight are answered, what was taken in is on disk,
-the engine ends its round, and the stop is noted as a clean one.
+the engine ends its round, and the stop is noted as a clean one. What only reads and shows
+is called off first and waited for last, shortly: an API server may leave it without an answer.
 """
 
 from __future__ import annotations
@@ -48,6 +49,8 @@ SILENT_SECONDS = 25.0
 """A store that neither answers nor fails for so long is away: frozen, or behind a dead network."""
 WEB_THREADS = 8
 DRAIN_SECONDS = 10
+LINGER_SECONDS = 1.0
+"""How long a stop waits in the end for threads that only read and show."""
 SWITCH_SECONDS = 0.001
 """How long a busy thread keeps the interpreter from one that waits for it.
 
@@ -261,10 +264,9 @@ class App:
     def stop(self, grace: float = 10.0) -> None:
         """Answer what is in flight, end actions within `grace` seconds, note a clean stop."""
         self._stopping.set()
-        self._reloader.stop()
-        for part in (self._statuses, self._cluster):
-            if part is not None:
-                part.stop()
+        beside = [part for part in (self._reloader, self._statuses, self._cluster) if part is not None]
+        for part in beside:
+            part.call_off()
         if self._server is not None and self._thread is not None:
             self._server.should_exit = True
             self._thread.join()
@@ -273,6 +275,9 @@ class App:
         self.engine.stop(grace)
         self.outbox.stop()
         self.leadership.stop()
+        deadline = time.monotonic() + LINGER_SECONDS
+        for part in beside:
+            part.stop(max(deadline - time.monotonic(), 0.0))
         self.db.close()
         if self.kube is not None:
             self.kube.close()

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,12 +62,17 @@ class ClusterDocuments:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
-        """Follow no more."""
+    def call_off(self) -> None:
+        """Begin nothing more; returns at once."""
         self._stop.set()
+
+    def stop(self, within: float = 2.0) -> None:
+        """Follow no more. Threads that wait longer than `within` seconds for an answer end with the process."""
+        self.call_off()
+        deadline = time.monotonic() + within
         for thread in self._threads:
             if thread.is_alive():
-                thread.join(2.0)  # one that waits for an answer ends with it, as a daemon
+                thread.join(max(deadline - time.monotonic(), 0.0))
 
     def wait(self, seconds: float) -> bool:
         """Wait until everything was read once, `seconds` at most; whether it was."""
@@ -88,10 +94,10 @@ class ClusterDocuments:
         with self._lock:
             return dict(self._entries)
 
-    def objects(self) -> Mapping[Key, Object]:
-        """The objects as last seen, status included; not to be changed."""
+    def seen(self) -> dict[Key, tuple[Object, Entry]]:
+        """The objects as last seen, status included, each with what it says; not to be changed."""
         with self._lock:
-            return dict(self._objects)
+            return {key: (found, self._entries[key]) for key, found in self._objects.items()}
 
     def _follow(self, kind: Kind) -> None:
         while not self._stop.is_set():
@@ -137,9 +143,8 @@ class ClusterDocuments:
 
     def _put(self, key: Key, found: Object) -> bool:
         """Take an object as it is now; whether it says something else."""
+        entry, before = _entry(key, found), self._entries.get(key)
         self._objects[key] = found
-        document, problems = read_object(key[0], found)
-        entry, before = Entry(document, tuple(problems)), self._entries.get(key)
         if entry == before:
             return False
         self._entries[key] = entry
@@ -148,6 +153,15 @@ class ClusterDocuments:
     def _forget(self, key: Key) -> bool:
         self._objects.pop(key, None)
         return self._entries.pop(key, None) is not None
+
+
+def _entry(key: Key, found: Object) -> Entry:
+    try:
+        document, problems = read_object(key[0], found)
+    except Exception as error:  # one object must not end the watch of its kind
+        log.exception("%s %s/%s cannot be read", *key)
+        return Entry(None, (Problem(CLUSTER, key, f"cannot be read: {error!r}"),))
+    return Entry(document, tuple(problems))
 
 
 def _key(kind: Kind, found: Object) -> Key:

@@ -33,6 +33,9 @@ SETTLE = 0.3
 REST = 4.0
 """And this many times as long as the last reading took: a thousand policies take 0.7 s of computing."""
 
+AGAIN = 6
+"""Failed reloads after which the next waits no longer than before: 2**AGAIN seconds."""
+
 Adopt = Callable[[PolicySet, tuple[str, ...]], None]
 
 
@@ -113,16 +116,21 @@ class Reloader:
         """Begin to look for changes."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """Look no more."""
+    def call_off(self) -> None:
+        """Begin nothing more; returns at once."""
         self._stop.set()
         self._change.set()
+
+    def stop(self, within: float = 2.0) -> None:
+        """Look no more. A reading that takes longer than `within` seconds ends with the process."""
+        self.call_off()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(within)
 
     def _run(self) -> None:
+        failures = 0
         while not self._stop.is_set():
-            told = self._change.wait(self._every)
+            told = self._change.wait(max(self._every, 2.0 ** min(failures, AGAIN)) if failures else self._every)
             if told:
                 self._stop.wait(max(SETTLE, REST * self._took))
             if self._stop.is_set():
@@ -130,10 +138,11 @@ class Reloader:
             try:
                 self._change.clear()
                 seen = stamps(self._paths)
-                if told or seen != self._seen:
-                    self._seen = seen
+                if told or failures or seen != self._seen:
                     self._reload()
+                    self._seen, failures = seen, 0
             except Exception:
+                failures += 1
                 self._metrics.reloads.labels("failed").inc()
                 log.exception("policies could not be reloaded: the set before stays in force")
 

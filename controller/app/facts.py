@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -65,9 +66,10 @@ class Rows:
 
 @dataclass(slots=True)
 class Versions:
-    """The version that each model's serving object asks for, read a few at a time, the longest unread first."""
+    """The version that each model's serving object asks for, read a few at a time, the longest unread first; none after `stop`."""
 
     kube: Kube
+    stop: threading.Event = field(default_factory=threading.Event)
     _read: dict[Name, float] = field(default_factory=dict)
     _serving: set[Name] = field(default_factory=set)
     _found: dict[Name, str | None] = field(default_factory=dict)
@@ -82,6 +84,8 @@ class Versions:
         now = time.monotonic()
         due = [name for name in serving if now - self._read.get(name, -VERSION_EVERY) >= VERSION_EVERY]
         for name in sorted(due, key=lambda name: self._read.get(name, -VERSION_EVERY))[:VERSIONS]:
+            if self.stop.is_set():
+                return
             self._read[name] = now
             self._read_one(name, serving[name])
 

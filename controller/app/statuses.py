@@ -51,24 +51,28 @@ class Statuses:
         self._latest = latest
         self._in_force = in_force
         self._rows = Rows(db)
-        self._versions = Versions(kube)
         self._judged: tuple[Reading, Judgement] | None = None
         self._written: dict[Key, str] = {}
         self._delays: dict[Key, _Delay] = {}
         self._rest = 0.0
         self._away = False
         self._stop = threading.Event()
+        self._versions = Versions(kube, self._stop)
         self._thread = threading.Thread(target=self._run, name="statuses", daemon=True)
 
     def start(self) -> None:
         """Begin."""
         self._thread.start()
 
-    def stop(self) -> None:
-        """End after the call at hand."""
+    def call_off(self) -> None:
+        """Begin nothing more; returns at once."""
         self._stop.set()
+
+    def stop(self, within: float = 2.0) -> None:
+        """End after the call at hand, or with the process where that takes longer than `within` seconds."""
+        self.call_off()
         if self._thread.is_alive():
-            self._thread.join()
+            self._thread.join(within)
 
     def _run(self) -> None:
         while not self._stop.wait(max(EVERY, self._rest)):
@@ -92,15 +96,15 @@ class Statuses:
             return  # read and not in force yet
         if self._judged is None or self._judged[0] is not reading:
             self._judged = reading, Judgement(reading)
-        objects, entries = self._cluster.objects(), self._cluster.entries()
-        current = {key: found for key, found in objects.items() if entries.get(key) is reading.entries.get(key)}
+        seen = self._cluster.seen()
+        current = {key: found for key, (found, entry) in seen.items() if entry is reading.entries.get(key)}
         policies = {key[1:] for key in current if key[0] == "RemediationPolicy"}
         models = {key[1:] for key in current if key[0] == "Model"}
         self._rows.look(policies, models)
         in_force = reading.accepted.policies.models
         self._versions.read(in_force[name] for name in models if name in in_force)
-        self._written = {key: at for key, at in self._written.items() if _version(objects.get(key)) == at}
-        self._delays = {key: delay for key, delay in self._delays.items() if key in objects}
+        self._written = {key: at for key, at in self._written.items() if key in seen and _version(seen[key][0]) == at}
+        self._delays = {key: delay for key, delay in self._delays.items() if key in seen}
         due = []
         for key, found in current.items():
             shown = found.get("status") or {}
@@ -165,5 +169,5 @@ class _Delay:
         self.until = now + min(30.0 * 2 ** min(self.failures, 10), LONGEST_DELAY)
 
 
-def _version(found: Object | None) -> str:
-    return str(found["metadata"].get("resourceVersion") or "") if found else ""
+def _version(found: Object) -> str:
+    return str(found["metadata"].get("resourceVersion") or "")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import partial
@@ -23,9 +24,11 @@ log = logging.getLogger(__name__)
 
 OURS = "modelmend.io/remediation"
 """The label of what we create; of other objects (a Rollout) all of the namespace are followed."""
+STOPS = 2.0
+"""Seconds that all watches together are given to end."""
 AGAIN = 5.0
 """Seconds after which a watch that broke by a fault of our own is begun anew."""
-_CREATED = ("Workflow", "Job")
+_CREATED = frozenset({"Workflow", "Job"})
 
 Place = tuple[str, str]
 """Kind and namespace."""
@@ -38,10 +41,17 @@ class News:
     """What came since the last look: objects by name (None: deleted), and places that were read whole."""
 
     objects: dict[Name, dict[str, Any] | None]
-    whole: frozenset[Place]
+    whole: dict[Place, int]  # which reading of it, counted from 1
 
     def __bool__(self) -> bool:
         return bool(self.objects or self.whole)
+
+
+def created_kind(intent: Intent) -> str | None:
+    """What kind of object an action creates, if any: a rollout only where Git sets the version."""
+    if intent.action == "rollout":
+        return "Workflow" if isinstance(intent.end_state.get("gitops"), dict) else None
+    return {"workflow": "Workflow", "job": "Job"}.get(intent.action)
 
 
 def created_ref(intent: Intent, objects: Collection[Name]) -> Ref | None:
@@ -61,9 +71,11 @@ class Following:
         self._lock = threading.Lock()
         self._threads: dict[Place, threading.Thread] = {}
         self._objects: dict[Name, dict[str, Any] | None] = {}
-        self._whole: set[Place] = set()
+        self._whole: dict[Place, int] = {}
         self._ailing: set[Place] = set()
+        self._readings = 0
         self._stop = threading.Event()
+        self.looked = 0.0  # of the monotonic clock: when what cannot be watched was asked for last
 
     def follow(self, kind: str, namespace: str) -> None:
         """Watch the objects of this kind there from now on; nothing where that is done already."""
@@ -78,7 +90,12 @@ class Following:
     def news(self) -> News:
         """What is not used yet."""
         with self._lock:
-            return News(dict(self._objects), frozenset(self._whole))
+            return News(dict(self._objects), dict(self._whole))
+
+    def ailing(self) -> frozenset[Place]:
+        """Where watching fails now."""
+        with self._lock:
+            return frozenset(self._ailing)
 
     def used(self, news: News) -> None:
         """The engine has used this; what came meanwhile stays."""
@@ -86,13 +103,16 @@ class Following:
             for name, found in news.objects.items():
                 if self._objects.get(name) is found:
                     self._objects.pop(name, None)
-            self._whole -= news.whole
+            for place, reading in news.whole.items():
+                if self._whole.get(place) == reading:
+                    del self._whole[place]
 
     def stop(self) -> None:
-        """Watch no more; the threads end within seconds."""
+        """Watch no more; threads that an API server keeps waiting end with the process."""
         self._stop.set()
+        until = time.monotonic() + STOPS
         for thread in self._threads.values():
-            thread.join(timeout=2.0)
+            thread.join(max(until - time.monotonic(), 0.0))
 
     def _run(self, kube: Kube, place: Place) -> None:
         kind, namespace = place
@@ -120,7 +140,8 @@ class Following:
         with self._lock:
             for each in found:
                 self._objects[*place, each["metadata"]["name"]] = each
-            self._whole.add(place)
+            self._readings += 1
+            self._whole[place] = self._readings
             well_again = place in self._ailing
             self._ailing.discard(place)
         if well_again:
@@ -128,6 +149,8 @@ class Following:
         self._on_news()
 
     def _failed(self, place: Place, error: ModelmendError) -> None:
-        if place not in self._ailing:  # once an outage, not once an attempt
+        with self._lock:
+            known = place in self._ailing
             self._ailing.add(place)
+        if not known:  # once an outage, not once an attempt
             log.warning("%s in %s cannot be followed, tried again until it works: %s", *place, error)

@@ -30,7 +30,7 @@ from controller.engine.moving import tick
 from controller.engine.recording import record_action, record_sample
 from controller.engine.rules import Rules
 from controller.engine.using import renew, use
-from controller.engine.working import ActionBegun, ActionEnded, Looked, Result, SampleTaken, Workers
+from controller.engine.working import ActionBegun, ActionEnded, Looked, NoLongerWanted, Result, SampleTaken, Workers
 from controller.errors import Conflict, ModelmendError, NotLeader, TemporaryError
 from controller.kube import Kube
 from controller.metrics import Metrics
@@ -97,6 +97,7 @@ class Engine:
         self._careful_to = 0
         self._recovered = False
         self._world_behind = True
+        self._caught_up = 0.0  # of the monotonic clock: also while events keep every round busy, what is to stop stops
         self._begun = False  # a remediation was made since the last look at those that are due
         self.failure: ModelmendError | None = None
         self.trouble = ""
@@ -184,9 +185,12 @@ class Engine:
         if due.remediations or self._begun:
             self._begun = False
             busy |= self._look_at_remediations()
-        if self._world_behind or self._workers.dropped or self._workers.take_up() or (not busy and due.intents):
+        observing.look_where_watches_fail(self.leadership.db, self._following, self._workers)
+        waiting = due.intents and (not busy or time.monotonic() - self._caught_up > IDLE)
+        if self._world_behind or self._workers.dropped or self._workers.take_up() or waiting:
             self._world_behind = self._workers.dropped = False
-            starting.catch_up(self.leadership.db, self._workers)
+            self._caught_up = time.monotonic()
+            starting.catch_up(self.leadership.db, self._workers, self._following)
         return busy or bool(self._workers.results)
 
     def _recover(self) -> None:
@@ -389,6 +393,8 @@ class Engine:
 
     def _note_resolved(self, intent: Intent, end_state: dict[str, Any], resource_version: str | None) -> None:
         with self.leadership.transaction() as turn:
+            if not remediations.is_running(turn.conn, intent):
+                raise NoLongerWanted
             remediations.resolved(turn, intent, end_state, resource_version)
 
     def _record_results(self) -> bool:
@@ -405,6 +411,9 @@ class Engine:
                 log.exception("a result cannot be recorded: %r", result)
                 self._count_error("internal", error)
                 results.popleft()
+                if isinstance(result, SampleTaken):
+                    with self.leadership.transaction() as turn:
+                        _look_later(result.remediation.id, turn)
                 if not isinstance(result, ActionEnded):
                     self._workers.recorded(result)  # another sample may be taken; an action stays in hand, lest it
                 continue  # is done twice: its remediation will time out, its fate unknown

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from dataclasses import replace
 from typing import Any
 
@@ -13,6 +14,9 @@ from controller.engine.working import ActionBegun, ActionEnded, Looked, Result, 
 from controller.remediation import IN_CLUSTER, Acted, Intent
 from controller.store import remediations
 from controller.store.database import Database
+
+LOOK = 15.0
+"""Seconds between two looks at what cannot be watched."""
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +54,19 @@ def use_news(db: Database, following: Following, workers: Workers) -> bool:
             workers.look(intent)
     following.used(news)
     return True
+
+
+def look_where_watches_fail(db: Database, following: Following, workers: Workers) -> None:
+    """Ask for the objects of actions that no watch shows: the API server is away, or the right to watch is missing."""
+    if time.monotonic() - following.looked < LOOK or not (ailing := following.ailing()):
+        return
+    following.looked = time.monotonic()
+    with db.read() as conn:
+        followed = remediations.intents_followed(conn)
+    for intent in followed:
+        assert intent.ref is not None
+        if (intent.ref["kind"], intent.ref["namespace"]) in ailing:
+            workers.look(intent)
 
 
 def go_on(result: Result, following: Following, workers: Workers) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from controller import actions
+from controller.engine.following import Following, created_kind
 from controller.engine.working import ActionEnded, Workers
 from controller.remediation import IN_CLUSTER, Acted, Intent, Phase, Remediation
 from controller.store import remediations
@@ -58,7 +59,7 @@ def sample_context(conn: Connection, r: Remediation) -> dict[str, Any]:
     return context(conn, r) | {"outputs": remediations.outputs(conn, r), "rollout": rollout}
 
 
-def catch_up(db: Database, workers: Workers) -> None:
+def catch_up(db: Database, workers: Workers, following: Following) -> None:
     """Start what is intended and not in hand, stop what is to stop: from the store, so nothing between is lost."""
     with db.read() as conn:
         for intent_id, phase in remediations.intents_to_begin_or_stop(conn):
@@ -66,7 +67,11 @@ def catch_up(db: Database, workers: Workers) -> None:
             if in_hand and phase == Phase.STOPPING:
                 workers.cancel(intent_id)
             elif not in_hand and not workers.has(("halt", intent_id)):
-                _hand_over(conn, workers, *remediations.with_remediation(conn, intent_id))
+                intent, remediation = remediations.with_remediation(conn, intent_id)
+                # Before it is begun: its end is seen also where nobody could record that it was begun.
+                if kind := created_kind(intent):
+                    following.follow(kind, remediation.namespace)
+                _hand_over(conn, workers, intent, remediation)
 
 
 def _hand_over(conn: Connection, workers: Workers, intent: Intent, r: Remediation) -> None:

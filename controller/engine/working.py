@@ -79,11 +79,16 @@ class _NotBegunError(Exception):
     """The process could not be made durable, so it was never let go."""
 
 
+class NoLongerWanted(Exception):
+    """What a patch is about to set is not wanted any more: its remediation has gone on meanwhile."""
+
+
 @dataclass(slots=True)
 class _Job:
     cancelled: threading.Event = field(default_factory=threading.Event)
     future: Future[None] | None = None
     again_at: float | None = None  # of the monotonic clock: it is put off until then
+    again: Callable[[], None] | None = None  # how to begin it anew, where the store does not say so
 
 
 class Workers:
@@ -107,6 +112,8 @@ class Workers:
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="action")
         # Of their own: long actions must not starve what proves that they helped.
         self._samplers = ThreadPoolExecutor(count, thread_name_prefix="sample")
+        # Likewise: a canary is aborted while long commands run.
+        self._callers = ThreadPoolExecutor(count, thread_name_prefix="cluster")
         self._started = started
         self._resolved = resolved
         self._on_result = on_result
@@ -125,24 +132,29 @@ class Workers:
 
     def act(self, intent: Intent, extra: Mapping[str, Any]) -> None:
         """Run an intent; `extra` is what its end state does not say (stdin, model)."""
-        work = self._ensure if intent.action in IN_CLUSTER else self._act
-        self._start(self._pool, intent.id, partial(work, _whole(intent, extra)))
+        if intent.action in IN_CLUSTER:
+            self._start(self._callers, intent.id, partial(self._ensure, _whole(intent, extra)))
+        else:
+            self._start(self._pool, intent.id, partial(self._act, _whole(intent, extra)))
 
     def halt(self, intent: Intent, extra: Mapping[str, Any]) -> None:
         """Have what an intent began in the cluster stop; its end is then observed."""
-        self._start(self._pool, ("halt", intent.id), partial(self._halt, _whole(intent, extra)))
+        self._start(self._callers, ("halt", intent.id), partial(self._halt, _whole(intent, extra)))
 
     def look(self, intent: Intent) -> None:
         """Ask how the object of an intent stands."""
-        self._start(self._samplers, ("look", intent.id), partial(self._look, intent))
+        self._start(self._callers, ("look", intent.id), partial(self._look, intent))
 
     def take_up(self) -> bool:
         """Let go of what was put off until now, so that it is begun again; whether there was any."""
         now = time.monotonic()
         with self._lock:
-            due = [key for key, job in self._jobs.items() if job.again_at is not None and job.again_at <= now]
-            for key in due:
+            due = [(key, job) for key, job in self._jobs.items() if job.again_at is not None and job.again_at <= now]
+            for key, _ in due:
                 del self._jobs[key]
+        for _, job in due:
+            if job.again is not None:
+                job.again()
         return bool(due)
 
     def sample(self, remediation: Remediation, context: dict[str, Any]) -> None:
@@ -184,7 +196,7 @@ class Workers:
         with self._lock:
             for job in self._jobs.values():
                 job.cancelled.set()
-        for pool in (self._pool, self._samplers):
+        for pool in (self._pool, self._samplers, self._callers):
             pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(self, pool: ThreadPoolExecutor, key: object, work: Callable[[_Job], None]) -> None:
@@ -196,9 +208,13 @@ class Workers:
         job.future = pool.submit(work, job)
 
     def _ensure(self, intent: Intent, job: _Job) -> None:
+        if job.cancelled.is_set():  # while it waited for a thread: it is to stop, not to begin
+            self._let_go(intent.id)
+            return
         if self._kube is None:
             none = "no cluster: start with --kubernetes"
-            self._ended(intent, Outcome("failed", none, reason=ActionReason.NO_CLUSTER))
+            begun = intent.id in self.inherited
+            self._ended(intent, Outcome("unknown" if begun else "failed", none, reason=ActionReason.NO_CLUSTER))
             return
         kube = self._kube
         write = partial(self._resolved, intent)
@@ -219,6 +235,9 @@ class Workers:
         except TemporaryError as error:
             self._put_off(intent, key, job, error)
             return
+        except NoLongerWanted:
+            self._let_go(key)
+            return
         except Exception as error:
             log.exception("action of %s failed unexpectedly", intent.key)
             answer = Outcome("unknown", f"internal error: {error!r}")
@@ -231,6 +250,13 @@ class Workers:
 
     def _ended(self, intent: Intent, outcome: Outcome) -> None:
         self.report(ActionEnded(intent, Acted(outcome.state, outcome.message, outcome.outputs, outcome.reason)))
+
+    def _let_go(self, key: object) -> None:
+        """Nothing was done: the store says what is to be done instead."""
+        with self._lock:
+            self._jobs.pop(key, None)
+        self.dropped = True
+        self._on_result()
 
     def _put_off(self, intent: Intent, key: object, job: _Job, error: TemporaryError) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
@@ -249,11 +275,11 @@ class Workers:
         try:
             found = self._kube.get(KINDS[ref["kind"]], ref["namespace"], ref["name"])
         except TemporaryError as error:
+            job.again = partial(self.look, intent)
             self._put_off(intent, ("look", intent.id), job, error)
             return
-        except ModelmendError as error:  # it will be seen when the right is there again
-            log.warning("%s cannot be looked at: %s", ref, error)
-            self._put_off(intent, ("look", intent.id), job, TemporaryError(str(error), retry_after=LONGEST_PAUSE))
+        except ModelmendError as error:  # a right was taken away: its end can never be seen
+            self._ended(intent, Outcome("unknown", str(error), reason=ActionReason.FORBIDDEN))
             return
         if found is not None and ref["uid"] not in ("", found["metadata"]["uid"]):
             found = None

@@ -23,6 +23,7 @@ from typing import Any
 from controller.errors import Conflict, ModelmendError, TemporaryError
 from controller.kube.connection import Answer, Connection, connect
 from controller.kube.kind import EVENT, Kind, checked
+from controller.kube.nesting import read_cut
 from controller.kube.refusal import SOON, Gone, NotFound, Refused, refusal
 from controller.kube.watching import RESYNC, Following, labelled
 
@@ -228,10 +229,10 @@ class Kube:
         asked = _called(kind, namespace, "")
         items: Objects = []
         more = ""
+        path = kind.collection(namespace)
         while True:
-            page = self._ask(
-                "list", asked, "GET", kind.collection(namespace), query | ({"continue": more} if more else {})
-            )
+            here = query | ({"continue": more} if more else {})
+            page = self._ask("list", asked, "GET", path, here, read=read_cut)
             meta = page.get("metadata") or {}
             items += page.get("items") or []
             more = meta.get("continue") or ""
@@ -254,6 +255,8 @@ class Kube:
         query: Mapping[str, str] | None = None,
         body: Any = None,
         content_type: str = "application/json",
+        *,
+        read: Callable[[bytes], Any] = json.loads,
     ) -> Object:
         """The object in a 2xx answer; anything else raises."""
         answer = self._connection.request(verb, method, path, query or {}, body, content_type)
@@ -265,8 +268,8 @@ class Kube:
         if error is not None:
             raise error
         try:
-            found = json.loads(answer.body)
-        except ValueError:
+            found = read(answer.body)
+        except (ValueError, RecursionError):
             found = None
         if not isinstance(found, dict):
             raise TemporaryError(f"{verb} {what}: the answer is no object", retry_after=SOON)

@@ -92,7 +92,7 @@ def _missing(message: str, details: dict[str, Any]) -> Refused:
 def _status(body: bytes) -> dict[str, Any]:
     try:
         told = json.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return told if isinstance(told, dict) and told.get("kind") == "Status" else {}
 

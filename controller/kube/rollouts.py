@@ -74,10 +74,16 @@ def count(obj: Object, name: str) -> int:
     return int((obj.get("status") or {}).get(name) or 0)
 
 
-def trouble(obj: Object) -> str:
-    """What its controller says it cannot get past, or ''."""
+def trouble(obj: Object, since: datetime | None) -> str:
+    """What its controller says it cannot get past, or ''.
+
+    :param since: a deadline missed earlier is another change's, and stays said until pods of this one come or go;
+        None: none is known to be this change's.
+    """
     for condition in (obj.get("status") or {}).get("conditions") or ():
-        stuck = condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded"
+        late = condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded"
+        said = _moment(condition.get("lastUpdateTime"))
+        stuck = late and since is not None and said is not None and said > since
         if stuck or (condition.get("type") == "InvalidSpec" and condition.get("status") == "True"):
             return f"{condition.get('reason')}: {condition.get('message')}"
     return ""

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.errors import ModelmendError, PermanentError, TemporaryError
+from controller.kube.nesting import read_cut
 from controller.kube.refusal import refusal
 
 Object = dict[str, Any]
@@ -136,7 +137,7 @@ def labelled(labels: Mapping[str, str] | str) -> dict[str, str]:
 def _change(line: bytes) -> tuple[str, Object] | None:
     """What one line says; None where the connection was cut within it."""
     try:
-        said = json.loads(line)
+        said = read_cut(line)
         return (said["type"], said["object"]) if said["object"] is not None else None
     except (ValueError, KeyError, TypeError):
         return None

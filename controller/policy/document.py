@@ -90,7 +90,9 @@ def _read_head(value: Any, file: str, index: int, faults: list[str]) -> Document
     kind = kind_place.one_of(*KINDS, later=LATER_KINDS)
     if faults:
         return None
-    fields = Place(value, "", faults).fields("document")
+    whole = Place(value, "", faults)
+    bounded = whole.bounded()
+    fields = whole.fields("document")
     version = fields.get("apiVersion")
     if version:
         version.one_of(API_VERSION)
@@ -102,7 +104,7 @@ def _read_head(value: Any, file: str, index: int, faults: list[str]) -> Document
         "apiVersion": API_VERSION,
         "kind": kind,
         "metadata": metadata,
-        "spec": spec.value if spec else {},
+        "spec": spec.value if spec and bounded else {},  # refused, it need not be digested
     }
     return Document(kind, metadata["namespace"], metadata["name"], text["spec"], file, index, digest_of(text), text)
 

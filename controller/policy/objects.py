@@ -8,7 +8,7 @@ from typing import Any
 from controller.policy.digest import digest_of
 from controller.policy.document import Document, Problem
 from controller.policy.keys import API_VERSION
-from controller.policy.reading import Place
+from controller.policy.reading import MAX_DEPTH, Place
 
 CLUSTER = "cluster"
 """Where messages say that such a document stands: files are named by their path."""
@@ -28,6 +28,8 @@ def read_object(kind: str, found: Mapping[str, Any]) -> tuple[Document | None, l
     spec = fields.get("spec") if kind == "Model" else fields.need("spec", "a map")
     if spec and not isinstance(spec.value, dict):
         spec.want("a map")
+    if spec:
+        spec.bounded(MAX_DEPTH - 1)
     head: dict[str, Any] = {"name": name, "namespace": namespace}
     if kind == "Model" and metadata.get("labels"):
         head["labels"] = dict(metadata["labels"])

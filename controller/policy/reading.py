@@ -15,6 +15,8 @@ from controller.policy.keys import KEYS, LATER
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 MAX_ITEMS = 256
+MAX_DEPTH = 32
+"""Levels of maps and lists in a document: readers recurse."""
 MAX_WHOLE = 1_000_000_000
 
 
@@ -39,6 +41,19 @@ class Place:
         if isinstance(self.value, dict | list):
             found = ("a " if self.value else "an empty ") + ("map" if isinstance(self.value, dict) else "list")
         self.refuse(f"want {wanted}, got {found}")
+
+    def bounded(self, levels: int = MAX_DEPTH) -> bool:
+        """Whether nothing here is nested deeper than `levels`; where it first is, is noted."""
+        if not isinstance(self.value, dict | list):
+            return True
+        if not levels:
+            self.refuse(f"want at most {MAX_DEPTH} levels of nesting in a document")
+            return False
+        if isinstance(self.value, list):
+            parts = [(f"[{at}]", part) for at, part in enumerate(self.value)]
+        else:
+            parts = [(f".{key}" if self.path else key, part) for key, part in self.value.items()]
+        return all(Place(part, f"{self.path}{step}", self.faults).bounded(levels - 1) for step, part in parts)
 
     def fields(self, *kinds: str, later: str | None = None) -> Fields:
         """The value as a map that holds only keys of `kinds` (`keys.KEYS`)."""

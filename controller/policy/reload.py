@@ -101,7 +101,10 @@ class _Choice:
         for candidate in (document, self.before.get(document.key)):
             if candidate is None:
                 continue
-            value, faults = read(candidate.text)
+            try:
+                value, faults = read(candidate.text)
+            except Exception as error:  # noqa: BLE001 - a fault of ours costs this document, not all the others
+                faults = [f"cannot be read: {error!r}"]
             if not faults:
                 self.documents.append(candidate)
                 if candidate is self.before.get(document.key):

@@ -21,7 +21,7 @@ VERSION = "{version}"
 _WRITABLE: Mapping[str, tuple[re.Pattern[str], str]] = {
     "image": (re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"), "an image's tag"),
     "label": (re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"), "a label's value"),
-    "env": (re.compile(r"[^\x00-\x1f\x7f]{1,1024}"), "a variable's value of one line"),
+    "env": (re.compile(r"(?!.*\$[$(])[^\x00-\x1f\x7f]{1,1024}"), "a variable's value of one line that names no other"),
 }
 _DIGEST = re.compile(r"@[a-z0-9]+:[0-9a-f]{32,}$")
 

@@ -40,6 +40,7 @@ _ADD_INTENT = insert(_I)
 _ADD_OBSERVATION = insert(schema.observations)
 _SAVE = update(_T).where(_T.c.id == bindparam("b_id"), _T.c.version == bindparam("b_version"))
 _LET_GO = update(schema.targets).where(schema.targets.c.remediation_id == bindparam("b_id")).values(active=False)
+_CLOSE = update(_I).where(_I.c.remediation_id == bindparam("b_id"), _I.c.done_at.is_(None))
 _LOOK_AGAIN = (
     update(_T)
     .where(_T.c.id.in_(bindparam("b_ids", expanding=True)), _T.c.ended_at.is_(None))
@@ -125,6 +126,8 @@ def save(turn: Turn, transition: Transition, input_seq: int) -> None:
         turn.conn.execute(_ADD_INTENT, _intent_row(after))
     if after.phase.terminal:
         turn.conn.execute(_LET_GO, {"b_id": after.id})
+    if after.phase.terminal and transition.from_phase is Phase.STOPPING:  # not seen to stop: nobody waits any longer
+        turn.conn.execute(_CLOSE, {"b_id": after.id, "outcome": "unknown", "done_at": turn.now})
 
 
 def _record(turn: Turn, transition: Transition, input_seq: int, *, from_phase: str) -> None:
@@ -269,6 +272,13 @@ def resolved(turn: Turn, intent: Intent, end_state: Mapping[str, Any], resource_
 def is_open(conn: Connection, intent: Intent) -> bool:
     """Whether an intent's outcome is not known yet."""
     return conn.execute(_IS_OPEN, {"id": intent.id}).one_or_none() is not None
+
+
+def is_running(conn: Connection, intent: Intent) -> bool:
+    """Whether an intent's remediation still is at its action."""
+    query = select(_T.c.phase).join(_I, _I.c.remediation_id == _T.c.id)
+    query = query.where(_I.c.id == intent.id, _I.c.done_at.is_(None))
+    return conn.execute(query).scalar() == str(Phase.RUNNING)
 
 
 def outputs(conn: Connection, r: Remediation) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 `promoted`: all traffic is on the new revision, and enough of its pods are available. `stable`:
 all traffic is on the stable one. An aborted Rollout is `stable` although Argo calls it
-Degraded until its template is restored.
+Degraded until its template is restored; unless the action wanted the very revision that was
+aborted.
 
 A status speaks only of the spec that its controller has seen: before that, a sample is missing.
 """
@@ -33,6 +34,10 @@ from controller.process import one_line
 from controller.verify.sample import Sample
 
 
+_FORWARD = ("to", "promote")
+"""What leads away from the stable revision: back on that, it has failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What the action has set, or says that it has brought.
@@ -41,16 +46,19 @@ class Wanted:
     :ivar version: that its template should ask for.
     :ivar revision: of a Rollout, that was aborted or promoted.
     :ivar restarted: since when its pods should be new ones.
+    :ivar ended: when the action had done it; None: not known.
     """
 
     do: str = ""
     version: str | None = None
     revision: str | None = None
     restarted: datetime | None = None
+    ended: datetime | None = None
 
     @classmethod
     def of(cls, told: Mapping[str, Any]) -> Wanted:
         """From what the action has reported, `outputs`, and what it was asked where it was a rollout."""
+        ended = (told.get("stdin") or {}).get("actionEnded")
         outputs, order = told.get("outputs") or {}, told.get("rollout") or {}
         version, restarted = outputs.get("version") or order.get("to"), outputs.get("restartedAt") if order else None
         return cls(
@@ -58,6 +66,7 @@ class Wanted:
             version=str(version) if version else None,
             revision=outputs.get("revision") if order else None,
             restarted=datetime.fromisoformat(restarted) if restarted else None,
+            ended=datetime.fromisoformat(ended) if ended else None,
         )
 
 
@@ -65,7 +74,7 @@ def sample(verification: Mapping[str, Any], told: Mapping[str, Any], kube: Kube 
     """Look at the serving object once; one call.
 
     `verification`: `wants` (promoted | stable), `serving`. `told`: `model` (namespace/name), `outputs` of the
-    action, `rollout` (its end state, None: it was another action).
+    action, `rollout` (its end state, None: it was another action), `stdin.actionEnded` (RFC 3339, or None).
     """
     serving = verification["serving"]
     if kube is None:
@@ -114,7 +123,7 @@ def _promoted(wanted: Wanted, obj: Object, called: str) -> Sample:
             return Sample("failed", f"{called} was aborted: {_said(obj)}")
     if all_newest(obj) and not restarting(obj):
         return Sample("recovered", f"all traffic is on {called}, {count(obj, 'availableReplicas')} pods are available")
-    stuck = trouble(obj)
+    stuck = trouble(obj, wanted.ended)
     return Sample("failed", stuck) if stuck else Sample("unchanged", _said(obj))
 
 
@@ -124,8 +133,11 @@ def _stable(wanted: Wanted, obj: Object) -> Sample:
         now = canary(obj)
         if wanted.do == "abort" and now.revision == wanted.revision and not now.aborted:
             return Sample("reverted", f"canary {now.revision} is no longer aborted: {_said(obj)}")
+        if now.in_progress and now.aborted and wanted.do in _FORWARD and now.stable != wanted.revision:
+            called = wanted.version or wanted.revision or "the newest"
+            return Sample("failed", f"{called} was aborted, traffic goes back to {now.stable}: {_said(obj)}")
         if now.in_progress:
-            if now.aborted and all_stable(obj):
+            if now.aborted and all_stable(obj) and not restarting(obj):
                 return Sample("recovered", f"all traffic is on stable {now.stable}, {available}")
             return Sample("unchanged", _said(obj))
     if all_newest(obj) and not restarting(obj):

@@ -52,7 +52,7 @@ def test_what_happens_while_the_api_server_cannot_be_reached_is_seen_afterwards(
     stage = stage(documents("ends", "deleted", "comes"), kubeconfig=str(gate.kubeconfig))
     stage.template("wait", WAIT, arguments={"parameters": [{"name": "seconds"}]})
     stage.start()
-    stage.post(event("ends", 2))
+    stage.post(event("ends", 6))
     stage.post(event("deleted", 3600))
     stage.until(lambda: all(begun(stage, name) for name in ("ends", "deleted")), "two Workflows on record")
     gate.close()

@@ -15,7 +15,7 @@ def test_the_api_server_takes_them_as_they_are(kubectl, models, installed, tmp_p
     wanted = {"resources": [os.path.relpath(SAMPLES, tmp_path)], "namespace": models}
     (tmp_path / "kustomization.yaml").write_text(str(wanted))
     said = kubectl("apply", f"--kustomize={tmp_path}", "--dry-run=server", "--validate=strict")
-    for name in ("rollout.argoproj.io/bikes", "workflow.argoproj.io/bikes-1", "remediationpolicy.modelmend.io/retrain"):
+    for name in ("rollout.argoproj.io/bikes", "workflowtemplate.argoproj.io/retrain-model", "model.modelmend.io/bikes"):
         assert f"{name} created (server dry run)" in said
 
 

@@ -13,6 +13,7 @@ import pytest
 from controller import actions
 from controller.actions import Outcome
 from controller.errors import TemporaryError
+from controller.kube import Kind, Refused
 from controller.remediation import Intent
 
 
@@ -21,11 +22,13 @@ class Objects:
     """Stands for `Kube`, and for what the API server holds."""
 
     away: bool = False  # the API server does not answer
+    blind: bool = False  # there is no right to watch
     deaf: bool = False  # it does what is asked, and its answer gets lost
     objects: dict[str, dict[str, Any]] = field(default_factory=dict)
     created: Counter[str] = field(default_factory=Counter)
     halted: list[str] = field(default_factory=list)
     inherited: list[str] = field(default_factory=list)
+    watched: set[tuple[str, str]] = field(default_factory=set)
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Stand at the doors."""
@@ -69,8 +72,12 @@ class Objects:
             raise TemporaryError("no answer")
         return self.objects.get(name)
 
-    def watch(self, *args: object, **kwargs: object) -> None:
-        """Shows nothing: the test tells."""
+    def watch(self, kind: Kind, namespace: str, **kwargs: Any) -> None:
+        """Shows nothing, the test tells; but that it is asked, and that it fails where `blind`."""
+        self.watched.add((kind.name, namespace))
+        if self.blind:
+            kwargs["failed"](Refused("no right to watch", status=403, reason="forbidden"))
+        kwargs["stop"].wait()
 
     @property
     def last(self) -> str:

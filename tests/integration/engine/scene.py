@@ -111,7 +111,7 @@ class Scene:
         self.pool = Deferred()
         rules = Rules(PolicySet(), self.fleet, SENDERS, self.receivers)
         self.engine = Engine(self.leadership, rules, metrics=Metrics(version="test"), workers=1, kube=self.objects)
-        for name in ("_pool", "_samplers"):
+        for name in ("_pool", "_samplers", "_callers"):
             getattr(self.engine._workers, name).shutdown()
             setattr(self.engine._workers, name, self.pool)
         self.engine.adopt(self.in_force)

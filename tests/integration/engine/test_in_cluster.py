@@ -1,13 +1,19 @@
 """Actions in a cluster, from the intent to the end that a watch shows: no thread waits, nothing is created twice."""
 
 import shutil
+import time
 import uuid
+from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from controller import schema
+from controller.engine.working import NoLongerWanted
+from controller.remediation import Intent
+from controller.store import acts
+from controller.store.agenda import agenda
 from controller.store.database import Database
 from tests.integration.engine.objects import Objects
 from tests.integration.engine.scene import MODEL, Scene, Staged, policy
@@ -179,6 +185,93 @@ def test_a_crash_while_stopping_stops_again(scene, objects):
     assert objects.halted == [objects.last] * 2
     scene.shown("Workflow", objects.end("Failed"))
     assert scene.trail()[-1] == "Cancelled cancelled"
+
+
+def test_what_was_created_and_not_recorded_is_watched_before_it_is_stopped(stage, objects):
+    """The answer was lost, then it is cancelled: its end is seen, by a watch that was begun before the creation."""
+    objects.deaf = True
+    scene = stage(WORKFLOW, objects=objects)
+    scene.send()
+    assert ("Workflow", "ml") in objects.watched
+    scene.act("cancel", ref=scene.remediation().id)
+    scene.settle()
+    assert objects.halted == [objects.last]
+    scene.shown("Workflow", objects.end("Failed"))
+    assert scene.trail()[-1] == "Cancelled cancelled"
+
+
+def test_a_cancelled_action_that_waits_for_a_thread_is_not_begun(stage, objects, world):
+    """Cancelled while all threads are busy: when its turn comes, nothing is created."""
+    world.busy = True
+    scene = stage(WORKFLOW, objects=objects)
+    scene.send()
+    scene.act("cancel", ref=scene.remediation().id)
+    world.busy = False
+    scene.settle()
+    assert not objects.objects
+    assert scene.trail()[-1] == "Cancelled cancelled"
+
+
+def test_a_patch_is_not_made_for_a_remediation_that_has_gone_on(scene, objects):
+    """Between the cancel and the patch stands the store: what is no longer wanted cannot be written down."""
+    (row,) = scene.rows(schema.intents)
+    intent = Intent(row.id, row.remediation_id, 0, 1, "rollout", row.key, {})
+    scene.act("cancel", ref=row.remediation_id)
+    with pytest.raises(NoLongerWanted):
+        scene.engine._note_resolved(intent, {"resolved": {}}, "7")
+
+
+def test_without_the_right_to_watch_the_end_is_asked_for(stage, objects):
+    """No watch shows the end: asked for by itself; and where even that is refused, its fate is unknown, with the reason."""
+    objects.blind = True
+    scene = stage(WORKFLOW, objects=objects)
+    scene.send()
+    objects.end()
+    eventually(scene, lambda: scene.remediation().phase == "Succeeded")
+
+
+def eventually(scene: Scene, true) -> None:
+    """A watch's thread says so within a moment."""
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        scene.engine._following.looked = 0.0
+        time.sleep(0.02)
+        scene.settle()
+
+
+def test_a_look_that_found_no_answer_is_taken_again(scene, objects):
+    """The API server was away when a missing object was asked for: asked again, and found deleted."""
+    objects.objects.clear()
+    objects.away = True
+    scene.synced()
+    assert scene.remediation().phase == "Running"
+    objects.away = False
+    scene.try_again()
+    assert scene.trail()[2:] == ["Escalated action_unknown"]
+
+
+def test_while_events_keep_it_busy_what_is_to_stop_stops(scene, objects, monkeypatch):
+    """A backlog that never ends does not keep a cancelled Workflow running."""
+    monkeypatch.setattr(type(scene.engine), "_use_events", lambda engine: True)
+    monkeypatch.setattr("controller.engine.loop.agenda", busy_agenda)
+    acts.add_act(scene.db, "cancel", "all", scene.remediation().id, {}, "ada", "because")
+    deadline = time.monotonic() + 10
+    while not objects.halted:
+        assert time.monotonic() < deadline
+        assert scene.engine.round()
+        scene.pool.run(scene.world.lets(scene.engine))
+
+
+def busy_agenda(conn, now):
+    """There are always events."""
+    return replace(agenda(conn, now), events=True)
+
+
+def test_the_intent_of_what_was_not_seen_to_stop_is_closed(scene, objects):
+    """Nobody waits for it any longer, also after a start."""
+    scene.advance("3h")
+    assert [row.outcome for row in scene.rows(schema.intents, order=schema.intents.c.id)][0] == "unknown"
 
 
 SERVED = """kind: Model
