@@ -165,7 +165,7 @@ class App:
 
     def _adopt(self, policies: PolicySet, refused: tuple[str, ...]) -> None:
         self.engine.adopt(policies, refused)
-        if self._engine_waits:  # nothing was known to decide by until now
+        if self._engine_waits and not self._stopping.is_set():  # nothing was known to decide by until now
             self._engine_waits = False
             self.engine.start()
 

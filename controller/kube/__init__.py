@@ -12,11 +12,9 @@ raw. One way for all kinds has none of that, and built-in types patch as custom 
 
 from controller.kube.client import Kube
 from controller.kube.kind import (
-    ANALYSIS_RUN,
     CRON_JOB,
     DEFAULTS,
     DEPLOYMENT,
-    EVENT,
     JOB,
     KINDS,
     MODEL,
@@ -29,11 +27,9 @@ from controller.kube.kind import (
 from controller.kube.refusal import AlreadyExists, NotFound, Reason, Refused
 
 __all__ = [
-    "ANALYSIS_RUN",
     "CRON_JOB",
     "DEFAULTS",
     "DEPLOYMENT",
-    "EVENT",
     "JOB",
     "KINDS",
     "MODEL",

@@ -22,7 +22,7 @@ from typing import Any
 
 from controller.errors import Conflict, ModelmendError, TemporaryError
 from controller.kube.connection import Answer, Connection, connect
-from controller.kube.kind import EVENT, Kind, checked
+from controller.kube.kind import Kind, checked
 from controller.kube.nesting import read_cut
 from controller.kube.refusal import SOON, Gone, NotFound, Refused, refusal
 from controller.kube.watching import RESYNC, Following, labelled
@@ -35,7 +35,6 @@ MANAGER = "modelmend"
 
 _PAGE = "250"
 _MERGE = "application/merge-patch+json"
-_JSON = "application/json-patch+json"
 _APPLY = "application/apply-patch+yaml"
 
 
@@ -82,11 +81,9 @@ class Kube:
         except NotFound:
             return None
 
-    def list(
-        self, kind: Kind, namespace: str | None, labels: Mapping[str, str] | str = "", *, fields: str = ""
-    ) -> tuple[Objects, str]:
+    def list(self, kind: Kind, namespace: str | None, labels: Mapping[str, str] | str = "") -> tuple[Objects, str]:
         """All objects of a namespace (None: of the cluster), and the resourceVersion that they had together."""
-        query = {"limit": _PAGE} | labelled(labels) | ({"fieldSelector": fields} if fields else {})
+        query = {"limit": _PAGE} | labelled(labels)
         try:
             return self._pages(kind, namespace, query)
         except Gone:  # reading took longer than the API keeps old versions
@@ -104,26 +101,20 @@ class Kube:
         kind: Kind,
         namespace: str | None,
         name: str,
-        body: Object | Objects,
+        body: Object,
         *,
         resource_version: str | None = None,
         subresource: str | None = None,
-        json_patch: bool = False,
     ) -> Object:
-        """Change the object by a merge patch (`body` a dict; lists are replaced whole) or a JSON patch (a list).
+        """Change the object by a merge patch; lists are replaced whole.
 
         With `resource_version` only if the object still has it: raises Conflict. `subresource`
         "status" falls back to the object itself where its CRD has no such subresource.
         """
-        if json_patch:
-            path = "/metadata/resourceVersion"  # not `test`: its failure is a 422 like any mistake's
-            check = [{"op": "replace", "path": path, "value": resource_version}] if resource_version else []
-            patch: Any = [*check, *body]
-        else:
-            patch = {**body}  # type: ignore[dict-item]  # a list comes with `json_patch`
-            if resource_version:
-                patch["metadata"] = {**patch.get("metadata", {}), "resourceVersion": resource_version}
-        return self._change(kind, namespace, name, patch, _JSON if json_patch else _MERGE, {}, subresource)
+        patch = {**body}
+        if resource_version:
+            patch["metadata"] = {**patch.get("metadata", {}), "resourceVersion": resource_version}
+        return self._change(kind, namespace, name, patch, _MERGE, {}, subresource)
 
     def apply(
         self,
@@ -158,15 +149,6 @@ class Kube:
                 return False
             raise
         return True
-
-    def events(self, namespace: str, name: str, *, uid: str | None = None) -> builtins.list[str]:
-        """The warnings that the cluster recorded about objects of this name, as "Reason: message", oldest first."""
-        fields = f"type=Warning,involvedObject.name={checked(name, 'name')}"
-        if uid:
-            fields += f",involvedObject.uid={uid}"
-        found, _ = self.list(EVENT, namespace, fields=fields)
-        found.sort(key=lambda event: str(event.get("lastTimestamp") or event["metadata"].get("creationTimestamp")))
-        return list(dict.fromkeys(f"{event.get('reason')}: {event.get('message')}" for event in found))
 
     def watch(
         self,

@@ -60,11 +60,9 @@ def checked(name: object, what: str) -> str:
 WORKFLOW = Kind("argoproj.io", "v1alpha1", "workflows", namespaced=True, name="Workflow")
 WORKFLOW_TEMPLATE = Kind("argoproj.io", "v1alpha1", "workflowtemplates", namespaced=True, name="WorkflowTemplate")
 ROLLOUT = Kind("argoproj.io", "v1alpha1", "rollouts", namespaced=True, name="Rollout")
-ANALYSIS_RUN = Kind("argoproj.io", "v1alpha1", "analysisruns", namespaced=True, name="AnalysisRun")
 DEPLOYMENT = Kind("apps", "v1", "deployments", namespaced=True, name="Deployment")
 JOB = Kind("batch", "v1", "jobs", namespaced=True, name="Job")
 CRON_JOB = Kind("batch", "v1", "cronjobs", namespaced=True, name="CronJob")
-EVENT = Kind("", "v1", "events", namespaced=True, name="Event")
 REMEDIATION_POLICY = Kind("modelmend.io", "v1alpha1", "remediationpolicies", namespaced=True, name="RemediationPolicy")
 MODEL = Kind("modelmend.io", "v1alpha1", "models", namespaced=True, name="Model")
 DEFAULTS = Kind("modelmend.io", "v1alpha1", "defaults", namespaced=True, name="Defaults")
@@ -75,11 +73,9 @@ KINDS: dict[str, Kind] = {
         WORKFLOW,
         WORKFLOW_TEMPLATE,
         ROLLOUT,
-        ANALYSIS_RUN,
         DEPLOYMENT,
         JOB,
         CRON_JOB,
-        EVENT,
         REMEDIATION_POLICY,
         MODEL,
         DEFAULTS,

@@ -37,9 +37,10 @@ class Place:
 
     def want(self, wanted: str) -> None:
         """Note what was wanted here instead of what is found."""
-        found = shown(self.value)
         if isinstance(self.value, dict | list):
             found = ("a " if self.value else "an empty ") + ("map" if isinstance(self.value, dict) else "list")
+        else:
+            found = shown(self.value)
         self.refuse(f"want {wanted}, got {found}")
 
     def bounded(self, levels: int = MAX_DEPTH) -> bool:

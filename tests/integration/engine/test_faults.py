@@ -156,11 +156,11 @@ def test_store_away_between_commit_and_action(stage: Staged, monkeypatch: pytest
     scene = stage(policy())
     real, calls = loop.starting.catch_up, []
 
-    def catch_up(db, workers):
+    def catch_up(*given):
         calls.append(1)
         if len(calls) == 1:
             raise TemporaryError("gone")
-        real(db, workers)
+        real(*given)
 
     monkeypatch.setattr(loop.starting, "catch_up", catch_up)
     scene.post(scene.event())

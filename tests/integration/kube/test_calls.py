@@ -9,7 +9,6 @@ import pytest
 from controller.errors import ConfigError, Conflict, PermanentError, TemporaryError
 from controller.kube import (
     DEPLOYMENT,
-    EVENT,
     JOB,
     KINDS,
     ROLLOUT,
@@ -80,21 +79,6 @@ def test_a_patch_of_an_old_version_is_a_conflict(kube, namespace):
     assert kube.get(ROLLOUT, namespace, "serving")["spec"] == {"n": 1}
 
 
-def test_a_json_patch_of_an_old_version_is_a_conflict(kube, namespace):
-    """A JSON patch with a resourceVersion is compare-and-set too, and a wrong path is refused for good."""
-    body = named("serving", spec={"images": ["a", "b"]})
-    old = kube.create(ROLLOUT, namespace, body)["metadata"]["resourceVersion"]
-    change = [{"op": "replace", "path": "/spec/images/1", "value": "c"}]
-    made = kube.patch(ROLLOUT, namespace, "serving", change, resource_version=old, json_patch=True)
-    assert made["spec"] == {"images": ["a", "c"]}
-    with pytest.raises(Conflict):
-        kube.patch(ROLLOUT, namespace, "serving", change, resource_version=old, json_patch=True)
-    wrong = [{"op": "replace", "path": "/spec/no/such", "value": 1}]
-    with pytest.raises(Refused) as refused:
-        kube.patch(ROLLOUT, namespace, "serving", wrong, json_patch=True)
-    assert refused.value.reason == "invalid"
-
-
 def test_a_status_patch_leaves_the_spec(kube, namespace):
     """Where there is a status subresource, the patch goes there: spec and generation stay."""
     kube.create(ROLLOUT, namespace, named("serving", spec={"n": 0}))
@@ -148,12 +132,12 @@ def test_apply_without_force_respects_others(kube, namespace):
 
 
 def test_a_builtin_type_is_patched_as_a_custom_one(kube, namespace):
-    """A Deployment takes a merge patch on its status subresource and a JSON patch on its list of containers."""
+    """A Deployment takes merge patches, of its list of containers and of one field, as a custom type does."""
     template = {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "reg/m:1"}]}}
     spec = {"replicas": 0, "selector": {"matchLabels": {"a": "b"}}, "template": template}
     version = kube.create(DEPLOYMENT, namespace, named("serving", spec=spec))["metadata"]["resourceVersion"]
-    image = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "reg/m:2"}]
-    after = kube.patch(DEPLOYMENT, namespace, "serving", image, json_patch=True, resource_version=version)
+    image = {"spec": {"template": {"spec": {"containers": [{"name": "c", "image": "reg/m:2"}]}}}}
+    after = kube.patch(DEPLOYMENT, namespace, "serving", image, resource_version=version)
     assert after["spec"]["template"]["spec"]["containers"][0]["image"] == "reg/m:2"
     paused = kube.patch(DEPLOYMENT, namespace, "serving", {"spec": {"paused": True}})
     assert paused["spec"]["paused"]
@@ -303,26 +287,6 @@ def test_an_untrusted_server_is_a_temporary_error(server, tmp_path):
     with pytest.raises(TemporaryError, match="certificate verify failed") as error:
         Kube.connect(path).get(WORKFLOW, "default", "one")
     assert "secret-token" not in str(error.value)
-
-
-def test_warnings_about_an_object(kube, namespace):
-    """The warnings recorded about an object come oldest first, each once; normal events and other objects' do not."""
-
-    def record(number, of, type_, message, at):
-        about = {"kind": "Workflow", "name": of, "namespace": namespace, "uid": f"u-{of}"}
-        kube.create(
-            EVENT,
-            namespace,
-            named(f"e-{number}", involvedObject=about, type=type_, reason="Failed", message=message, lastTimestamp=at),
-        )
-
-    record(1, "one", "Warning", "second", "2025-01-23T12:00:02Z")
-    record(2, "one", "Warning", "first", "2025-01-23T12:00:01Z")
-    record(3, "one", "Normal", "fine", "2025-01-23T12:00:01Z")
-    record(4, "two", "Warning", "other", "2025-01-23T12:00:01Z")
-    record(5, "one", "Warning", "second", "2025-01-23T12:00:03Z")
-    assert kube.events(namespace, "one") == ["Failed: first", "Failed: second"]
-    assert kube.events(namespace, "one", uid="u-other") == []
 
 
 def test_every_kind_has_an_address(kube, namespace):
