@@ -36,7 +36,7 @@ image: ## build the container image IMAGE by ENGINE (docker, podman, buildah), o
 check: setup ## ruff, mypy --strict, import-linter
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy --strict controller
+	$(BIN)/mypy --strict controller argo
 	$(BIN)/lint-imports
 
 manifests: setup ## write manifests/base/crds.yaml from the documents' schemas
@@ -75,6 +75,11 @@ lock: setup ## renew the lock files from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	  --no-header --no-annotate --constraint requirements/development.lock \
 	  requirements/build.in --output-file requirements/build.lock
+	for image in retrain git; do \
+	  $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-header --no-annotate --constraint requirements/development.lock \
+	    argo/$$image/requirements.in --output-file argo/$$image/requirements.lock || exit 1; \
+	done
 	@echo "renewed; 'make setup' installs what changed"
 
 clean: ## remove caches and what runs have left behind

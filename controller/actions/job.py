@@ -36,7 +36,7 @@ def ensure(kube: Kube, intent: Intent, *, inherited: bool, tried: bool, now: dat
         if found is not None and made.owned(intent, found):
             return made.ref(JOB, found)
         message = f"there is no CronJob {made.namespace(intent)}/{name}"
-        return Outcome("unknown" if tried else "failed", message, reason=ActionReason.NOT_FOUND)
+        return Outcome("unknown" if inherited or tried else "failed", message, reason=ActionReason.NOT_FOUND)
     body = _body(cron_job["spec"]["jobTemplate"], intent.end_state["env"])
     return made.create(kube, JOB, intent, body, inherited=inherited, now=now)
 

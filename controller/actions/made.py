@@ -27,7 +27,7 @@ NUDGED = f"{PREFIX}nudged"
 KEPT = 7 * 24 * 3600
 """Seconds that an object of ours stays after its end: longer than any remediation needs it."""
 CREATED_AGAIN = timedelta(seconds=60)
-"""An object of an earlier process that is missing is created again so long after the first attempt (DESIGN 10)."""
+"""An object of an earlier process that is missing is created again so long after the first attempt."""
 
 TOLD = frozenset({"stdin", "model", "traceparent"})
 """What an end state is given for each call, beside what was rendered: the decision, not the order."""

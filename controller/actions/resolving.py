@@ -140,10 +140,7 @@ def _other_revision(about: str | None, obj: Object, version: str | None, now: Ca
     """The refusal to touch another version than the event was about, which None leaves open."""
     if about is None or about in (version, now.revision):
         return None
-    if version is None:
-        why = _not_told(about)
-    else:
-        why = f"the event is about {about}, the newest is {version}"
+    why = _not_told(about) if version is None else f"the event is about {about}, the newest is {version}"
     return _failed(ActionReason.OTHER_REVISION, obj, why)
 
 

@@ -66,7 +66,10 @@ class Rows:
 
 @dataclass(slots=True)
 class Versions:
-    """The version that each model's serving object asks for, read a few at a time, the longest unread first; none after `stop`."""
+    """The version that each model's serving object asks for, read a few at a time, the longest unread first.
+
+    After `stop` none is.
+    """
 
     kube: Kube
     stop: threading.Event = field(default_factory=threading.Event)

@@ -219,7 +219,9 @@ class Workers:
         kube = self._kube
         write = partial(self._resolved, intent)
         inherited = intent.id in self.inherited
-        self._ask(intent, intent.id, job, lambda: actions.ensure(kube, intent, write, inherited=inherited))
+        tried = intent.id in self._failures  # an answer may have got lost
+        ask = partial(actions.ensure, kube, intent, write, inherited=inherited, tried=tried)
+        self._ask(intent, intent.id, job, ask)
 
     def _halt(self, intent: Intent, job: _Job) -> None:
         if self._kube is None:

@@ -12,7 +12,6 @@ resourceVersions, not memory, keep a repeated call from having a second effect.
 
 from __future__ import annotations
 
-import builtins
 import json
 import os
 import threading

@@ -120,7 +120,7 @@ def _cluster(action: WorkflowAction | JobAction | RolloutAction, bindings: Bindi
 
 
 def _parameter(argument: Argument, bindings: Bindings) -> str:
-    """What goes to Argo, which evaluates `{{…}}` in a parameter's value: an operator may write that, an event may not."""
+    """What goes to Argo, which evaluates `{{…}}` in a value: an operator may write that, an event may not."""
     text = _argument(argument, bindings)
     if not isinstance(argument, str) and "{{" in text:
         raise ExpressionError(f"{argument.source}: its value has {{{{, which Argo would evaluate")

@@ -33,7 +33,6 @@ from controller.policy.serving import read_version
 from controller.process import one_line
 from controller.verify.sample import Sample
 
-
 _FORWARD = ("to", "promote")
 """What leads away from the stable revision: back on that, it has failed."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 
 import psutil
@@ -26,11 +27,13 @@ def test_500_events_for_500_models_make_500_workflows(stage, kube, namespace):
     stage.start()
     events = [drift(f"e-{number}", f"m-{number}") for number in range(MODELS)]
     batches = [events[start : start + BATCH] for start in range(0, MODELS, BATCH)]
+    began = time.monotonic()
     for batch in batches:
         stage.post(*batch)
     phases = "SELECT phase, count(*) FROM remediations GROUP BY phase"
     recorded = "SELECT count(*) FROM intents WHERE ref IS NOT NULL"
     stage.until(lambda: stage.served.rows(recorded) == [(MODELS,)], "a Workflow on record for each", SECONDS)
+    print(f"{MODELS} Workflows on record {time.monotonic() - began:.1f} s after the first was posted")
     once(stage)
     assert stage.served.rows(phases) == [("Running", MODELS)]
 
@@ -43,9 +46,11 @@ def test_500_events_for_500_models_make_500_workflows(stage, kube, namespace):
     memory = psutil.Process(stage.served.process.pid).memory_info().rss
     print(f"resident with {MODELS} Workflows: {memory / 1e6:.0f} MB; requests: {dict(stage.asked())}")
 
+    began = time.monotonic()
     kube.delete(NAMESPACE, None, namespace)
     lost = "SELECT phase, reason, count(*) FROM remediations GROUP BY phase, reason"
     stage.until(lambda: stage.served.rows(lost) == [("Escalated", "action_unknown", MODELS)], "the end of all", SECONDS)
+    print(f"all told as lost {time.monotonic() - began:.1f} s after the namespace's deletion")
     one = stage.about("e-0")
     assert trail(one) == ["Pending decided", "Running started", "Escalated action_unknown"]
     assert values(one, "action_unknown")["reason"] == "object_lost"

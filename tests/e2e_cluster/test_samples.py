@@ -15,8 +15,11 @@ def test_the_api_server_takes_them_as_they_are(kubectl, models, installed, tmp_p
     wanted = {"resources": [os.path.relpath(SAMPLES, tmp_path)], "namespace": models}
     (tmp_path / "kustomization.yaml").write_text(str(wanted))
     said = kubectl("apply", f"--kustomize={tmp_path}", "--dry-run=server", "--validate=strict")
-    for name in ("rollout.argoproj.io/bikes", "workflowtemplate.argoproj.io/retrain-model", "model.modelmend.io/bikes"):
+    for name in ("workflowtemplate.argoproj.io/retrain-model", "model.modelmend.io/bikes"):
         assert f"{name} created (server dry run)" in said
+    for file in ("rollout.yaml", "first-version.yaml"):
+        document = (SAMPLES / file).read_text().replace("namespace: ml\n", f"namespace: {models}\n")
+        kubectl("create", "--filename=-", "--dry-run=server", "--validate=strict", stdin=document)
 
 
 def test_an_installation_accepts_their_policies_and_says_so(kubectl, models, installed):
@@ -40,8 +43,10 @@ def test_what_they_name_is_there(kubectl, models, installed, tmp_path):
     (tmp_path / "kustomization.yaml").write_text(str(wanted))
     kubectl("apply", f"--kustomize={tmp_path}")
     rollout = (SAMPLES / "rollout.yaml").read_text()
-    as_trained = rollout.replace('value: ""', "value: bikes-1").replace("replicas: 4", "replicas: 0")
-    kubectl.apply(as_trained, namespace=models)
+    changes = {'value: ""': "value: bikes-1", "replicas: 4": "replicas: 0", "namespace: ml\n": f"namespace: {models}\n"}
+    for was, becomes in changes.items():
+        rollout = rollout.replace(was, becomes)
+    kubectl.apply(rollout, namespace=models)
     rendered = kubectl("kustomize", SAMPLES).replace("namespace: ml\n", f"namespace: {models}\n")
     documents = tmp_path / "documents.yaml"
     documents.write_text(

@@ -111,7 +111,7 @@ def test_a_change_of_status_alone_is_no_change(cluster, kube, changes):
     kube.say("MODIFIED", touched)
     assert changes == []
     assert cluster.entries()["RemediationPolicy", "ml", "look"] is entry
-    assert cluster.objects()["RemediationPolicy", "ml", "look"] is touched
+    assert cluster.seen()["RemediationPolicy", "ml", "look"] == (touched, entry)
     kube.say("MODIFIED", policy(when="data.driftScore > 0.4", version=3))
     assert changes == [1]
 
@@ -269,6 +269,66 @@ def test_a_bad_change_keeps_the_text_before(make_reloader, kube, adopted, caplog
     assert caplog.text.count("refused: cluster") == 1
 
 
+def nested(levels: int) -> Any:
+    value: Any = 1
+    for _ in range(levels):
+        value = {"a": value}
+    return value
+
+
+@pytest.mark.parametrize("levels", [100, 500, 900])
+def test_a_deeply_nested_object_costs_only_itself(make_reloader, kube, adopted, levels):
+    """Nested beyond what readers could follow, an object is refused by name at a start and later; others come into force."""
+    body = {"name": "ask", "request": {"url": "https://x.test/", "body": nested(levels)}, "verify": "none"}
+    reloader = make_reloader()
+    kube.sync(policy("good"), policy("deep", steps=[body]))
+    reloader.first(insist=True)
+    assert adopted.last == ["good"]
+    (problem,) = adopted[-1][1]
+    assert problem.startswith('cluster: RemediationPolicy "ml/deep": spec.steps[0].request.body.a.a')
+    assert problem.endswith("want at most 32 levels of nesting in a document")
+    reloader.start()
+    kube.say("ADDED", policy("later"))
+    until(lambda: adopted.last == ["good", "later"])
+
+
+def test_an_object_that_cannot_be_read_does_not_end_the_watch(cluster, kube, caplog):
+    """A fault of ours in reading one object is its problem, logged whole; the next change is taken."""
+    kube.sync(policy("good"))
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("controller.app.cluster.read_object", lambda *_: 1 // 0)
+        kube.say("ADDED", policy("broken"))
+    kube.say("ADDED", policy("next"))
+    assert names(cluster) == ["broken", "good", "next"]
+    (problem,) = cluster.entries()["RemediationPolicy", "ml", "broken"].problems
+    assert "ZeroDivisionError" in str(problem)
+    assert "Traceback" in caplog.text
+
+
+def test_a_reload_that_fails_is_tried_again(make_reloader, kube, adopted, tmp_path, monkeypatch, caplog):
+    """A change of the cluster or of a file is not lost with the reading that fails on it."""
+    reloader = make_reloader()
+    kube.sync()
+    reloader.first(insist=True)
+    failures = iter(range(2))
+    accept = documents_module.accept
+
+    def fail(*arguments):
+        if next(failures, None) is not None:
+            raise OSError("out of file handles")
+        return accept(*arguments)
+
+    monkeypatch.setattr(documents_module, "AGAIN", -3)
+    monkeypatch.setattr(documents_module, "accept", fail)
+    reloader.start()
+    kube.say("ADDED", policy())
+    until(lambda: adopted.last == ["look"])
+    assert caplog.text.count("policies could not be reloaded") == 2
+    failures = iter(range(1))  # a new one for `fail`
+    (tmp_path / "model.yaml").write_text("kind: Model\nmetadata: {name: salary, namespace: ml}\n")
+    until(lambda: list(adopted[-1][2].models) == [("ml", "salary")])
+
+
 # ── statuses ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -355,6 +415,31 @@ def test_a_text_that_was_not_read_yet_is_not_judged(told, kube):
     kube.say("MODIFIED", policy(when="data.driftScore > 0.9", version=2))
     statuses.look()
     assert kube.patches == []
+
+
+class Meddled:
+    """A lock that lets somebody in the moment it is given up for the first time."""
+
+    def __init__(self, lock, meddle) -> None:
+        self._lock, self._meddle = lock, meddle
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+        meddle, self._meddle = self._meddle, lambda: None
+        meddle()
+
+
+def test_an_object_that_goes_during_a_look_hinders_no_other(told, kube):
+    """One that came after the last reading and is deleted while statuses are compared: the others are told."""
+    statuses = told(policy())
+    kube.say("ADDED", policy("short"))
+    cluster = statuses._cluster
+    cluster._lock = Meddled(cluster._lock, lambda: kube.say("DELETED", policy("short")))
+    statuses.look()
+    assert conditions(kube) == {"look": "True"}
 
 
 def test_a_forbidden_patch_is_said_once_and_tried_ever_later(told, kube, caplog):

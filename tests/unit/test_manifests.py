@@ -31,10 +31,11 @@ def test_every_call_that_is_said_to_be_in_the_code_is():
     assert set(privileges.MEANT) | set(privileges.SUBRESOURCES) <= set(privileges.calls())
 
 
-def test_the_image_that_is_installed_is_of_this_version():
+def test_the_images_that_are_installed_are_of_this_version():
     """A release that forgets the manifests would install the one before."""
     (image,) = yaml.safe_load((ROOT / "manifests/components/pod/kustomization.yaml").read_text())["images"]
     assert image["newTag"] == __version__
+    assert f"image: modelmend-retrain:{__version__} " in (ROOT / "manifests/samples/rollout.yaml").read_text()
 
 
 def test_the_image_has_the_versions_that_are_tested():

@@ -176,6 +176,39 @@ WHOLE = {"stableRS": "new", "updatedReplicas": 2, "replicas": 2, "availableRepli
 INVALID = [{"type": "InvalidSpec", "status": "True", "reason": "InvalidSpec", "message": "steps"}]
 
 
+ENDED = datetime(2025, 1, 23, 12, 0, 5, 700000, tzinfo=UTC)
+RESTARTED = Wanted("restart", restarted=ENDED)
+
+
+def late(at: str | None) -> list[dict[str, Any]]:
+    return [{"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "lastUpdateTime": at}]
+
+
+@pytest.mark.parametrize("kind", ["Rollout", "Deployment"])
+@pytest.mark.parametrize(
+    ("said", "ended", "state"),
+    [
+        ("2025-01-23T12:00:06Z", ENDED, "failed"),
+        ("2025-01-23T12:00:05Z", ENDED, "unchanged"),
+        ("2025-01-23T11:00:00Z", ENDED, "unchanged"),
+        ("2025-01-23T12:00:06Z", None, "unchanged"),
+        (None, ENDED, "unchanged"),
+    ],
+)
+def test_a_deadline_missed_before_is_another_changes(
+    kind: str, said: str | None, ended: datetime | None, state: str
+) -> None:
+    """Away from a stuck version, its condition stays a while under the new generation: no failure of the new one."""
+    obj = rollout(conditions=late(said), observedGeneration="3") | {"kind": kind}
+    assert look("promoted", SERVING, Wanted("to", "v6", ended=ended), obj).state == state
+
+
+def restarting(**status: Any) -> dict[str, Any]:
+    obj = rollout(**status)
+    obj["spec"]["restartAt"] = ENDED.isoformat()
+    return obj
+
+
 @pytest.mark.parametrize(
     ("wants", "wanted", "obj", "state"),
     [
@@ -204,7 +237,17 @@ INVALID = [{"type": "InvalidSpec", "status": "True", "reason": "InvalidSpec", "m
         ("stable", Wanted("abort", None, "new"), rollout(**WHOLE), "reverted"),
         ("stable", Wanted("abort", None, "gone"), rollout(), "unchanged"),
         ("stable", Wanted("abort", None, "gone"), rollout(**WHOLE), "recovered"),
+        # What leads away from the stable version has failed when that has all traffic again.
+        ("stable", Wanted("to", "v6"), rollout(abort=True, updatedReplicas=0), "failed"),
+        ("stable", Wanted("to", "v6"), rollout(abort=True), "failed"),
+        ("stable", Wanted("to", "v6"), rollout(), "unchanged"),
+        ("stable", Wanted("promote", None, "new"), rollout(abort=True, updatedReplicas=0), "failed"),
+        ("stable", Wanted("promote", None, "old"), rollout(abort=True, updatedReplicas=0), "recovered"),
+        ("stable", Wanted("", "v6"), rollout(abort=True, updatedReplicas=0), "recovered"),
+        ("stable", Wanted("pause"), rollout(abort=True, updatedReplicas=0), "recovered"),
         # Restarted by us.
+        ("stable", RESTARTED, restarting(abort=True, updatedReplicas=0), "unchanged"),
+        ("stable", RESTARTED, restarting(abort=True, updatedReplicas=0, restartedAt=ENDED.isoformat()), "recovered"),
         ("stable", Wanted("restart", restarted=datetime(2025, 1, 23, tzinfo=UTC)), rollout(**WHOLE), "reverted"),
     ],
 )
@@ -222,3 +265,5 @@ def test_what_was_wanted_is_read_from_what_was_reported() -> None:
     ours = {"outputs": {"revision": "new"}, "rollout": {"do": "to", "to": "v6"}}
     assert Wanted.of(ours) == Wanted("to", "v6", "new")
     assert Wanted.of({}) == Wanted()
+    assert Wanted.of({"stdin": {"actionEnded": "2025-01-23T12:00:05.700000Z"}}) == Wanted(ended=ENDED)
+    assert Wanted.of({"stdin": {"actionEnded": None}}) == Wanted()

@@ -61,17 +61,20 @@ def test_a_job_is_what_the_cron_job_would_make(kube, namespace, write_cron_job):
     for container in (*pod["initContainers"], *pod["containers"]):
         assert container["env"] == [
             {"name": "MODEL", "value": "salary"},
-            {"name": "ODD", "value": "$(x) `y` 'z'"},
+            {"name": "ODD", "value": "$$(x) `y` 'z'"},
             {"name": "TABLE", "value": "$(MODEL)-history"},
         ]
 
 
 def test_a_real_job_completes(kube, namespace, write_cron_job):
     """It is done when the Job is complete, and its program had the variables."""
+    dollar = "chr(36)"  # Kubernetes would expand the program's own text, too
+    odd = f"{dollar} + '(MODEL) ' + 2 * {dollar} + '(x) ' + {dollar}"
     write_cron_job(
-        "import os; assert os.environ['TABLE'] == 'salary-history'", [{"name": "TABLE", "value": "$(MODEL)-history"}]
+        f"import os; assert [os.environ['TABLE'], os.environ['ODD']] == ['salary-history', {odd}]",
+        [{"name": "TABLE", "value": "$(MODEL)-history"}],
     )
-    mine = job(namespace, {"MODEL": "salary"})
+    mine = job(namespace, {"MODEL": "salary", "ODD": "$(MODEL) $$(x) $"})
     assert end(kube, mine, ensure(kube, mine)) == Outcome("done", "Job complete")
     assert actions.halt(kube, mine) == Outcome("stopped", "it had ended, done: Job complete")
 

@@ -1,6 +1,7 @@
 """Verification by `rollout`, on Argo Rollouts and Deployments whose pods really run, after real actions."""
 
 import threading
+from datetime import UTC, datetime
 
 import pytest
 
@@ -26,9 +27,14 @@ def deployed(kube, namespace):
     return Served(kube, namespace, deployment(), "Deployment")
 
 
-def look(kube, namespace, wants, *, outputs=None, asked=None, serving=SERVING) -> Sample:
-    """One sample after an action that reported `outputs`; `asked`: the intent of a rollout."""
-    told = {"model": f"{namespace}/salary", "outputs": outputs or {}, "rollout": asked.end_state if asked else None}
+def look(kube, namespace, wants, *, outputs=None, asked=None, serving=SERVING, ended=None) -> Sample:
+    """One sample after an action that reported `outputs` and ended then; `asked`: the intent of a rollout."""
+    told = {
+        "stdin": {"actionEnded": ended},
+        "model": f"{namespace}/salary",
+        "outputs": outputs or {},
+        "rollout": asked.end_state if asked else None,
+    }
     spec = {"kind": "rollout", "wants": wants, "every": 5, "within": 600, "serving": serving}
     return verify.sample(spec, told, threading.Event(), kube=kube)
 
@@ -161,16 +167,20 @@ def pods(kube, namespace):
 
 @pytest.mark.parametrize("kind", ["Rollout", "Deployment"])
 def test_pods_that_never_come_are_a_failure_after_their_own_deadline(kube, namespace, kind):
-    """While it may still come it is unchanged; past the object's own progress deadline it has failed."""
+    """While it may still come it is unchanged; past the object's own progress deadline it has failed, and going back has not."""
     serving = {**SERVING, "kind": kind}
     body = rollout(steps=[]) if kind == "Rollout" else deployment()
     body["spec"]["progressDeadlineSeconds"] = 2
     served = Served(kube, namespace, body, kind)
     broken = {**MISSING_IMAGE, "env": [{"name": "VERSION", "value": "v6"}]}
     served.set({"spec": {"template": {"spec": {"containers": [broken]}}}})
-    sample = until("failed", kube, namespace, "promoted", outputs={"version": "v6"}, serving=serving)
+    ended = served.read()["metadata"]["creationTimestamp"]
+    sample = until("failed", kube, namespace, "promoted", outputs={"version": "v6"}, serving=serving, ended=ended)
     assert "ProgressDeadlineExceeded" in sample.message
     assert look(kube, namespace, "stable", outputs={"version": "v6"}, serving=serving).state == "unchanged"
+    served.deploy("v5")
+    back, now = order(namespace, "to", to="v5", serving=serving), datetime.now(UTC).isoformat()
+    until("recovered", kube, namespace, "promoted", outputs={"version": "v5"}, asked=back, serving=serving, ended=now)
 
 
 def test_what_cannot_be_told_is_missing(kube, namespace, served, as_account):

@@ -35,7 +35,9 @@ class Objects:
         monkeypatch.setattr(actions, "ensure", self.ensure)
         monkeypatch.setattr(actions, "halt", self.halt)
 
-    def ensure(self, kube: object, intent: Intent, write: object, *, inherited: bool) -> dict[str, str]:
+    def ensure(
+        self, kube: object, intent: Intent, write: object, *, inherited: bool, tried: bool = False
+    ) -> dict[str, str]:
         if self.away:
             raise TemporaryError("no answer")
         if inherited:

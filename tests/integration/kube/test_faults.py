@@ -9,6 +9,7 @@ import pytest
 
 from controller.errors import Conflict, PermanentError, TemporaryError
 from controller.kube import WORKFLOW, AlreadyExists, Kube, NotFound, Refused
+from controller.kube.nesting import read_cut
 from controller.kube.refusal import Gone, refusal
 from controller.kube.watching import Pace
 from tests.integration.http_double import DROP, HANG, HttpDouble, Reply
@@ -97,7 +98,10 @@ def test_a_long_message_is_cut():
     assert "\n" not in str(raised)
 
 
-@pytest.mark.parametrize("body", [b"", b"null", b"[1]", b"<html>", b'{"cut":'])
+DEEP = b'{"a":' * 9_000 + b"1" + b"}" * 9_000
+
+
+@pytest.mark.parametrize("body", [b"", b"null", b"[1]", b"<html>", b'{"cut":', DEEP])
 def test_a_success_without_an_object_is_asked_again(tmp_path, body):
     """A 2xx whose body is no object gives no None: it is a temporary error, and one request."""
     with HttpDouble(Reply(status=201, body=body)) as double:
@@ -170,6 +174,38 @@ def test_an_error_within_a_watch_lists_again(tmp_path):
             assert "etcd is away" in str(watcher.errors[0])
         assert "watch=true" in double.arrived[1].path
         assert "watch=true" not in double.arrived[2].path
+
+
+def with_deep(name, version):
+    """An object nested deeper than Python reads, as the API writes it."""
+    return b'{"metadata": {"name": "%s", "resourceVersion": "%d"}, "spec": %s}' % (name.encode(), version, DEEP)
+
+
+def test_an_object_nested_too_deeply_does_not_hide_the_others(tmp_path):
+    """In a list and as a change it is shown, cut off far below what anybody reads; what comes after it is too."""
+    whole = b'{"items": [%s, {"metadata": {"name": "b"}}], "metadata": {"resourceVersion": "7"}}' % with_deep("a", 1)
+    later = json.dumps({"metadata": {"name": "d", "resourceVersion": "9"}}).encode()
+    changes = [b'{"type": "ADDED", "object": %s}\n' % each for each in (with_deep("c", 8), later)]
+    with HttpDouble(Reply(body=whole), Reply(body=b"".join(changes)), ENDS) as double:
+        with Watcher(connected(double.url, tmp_path), WORKFLOW, "ml") as watcher:
+            eventually(lambda: len(watcher.world) == 4)
+            assert "resourceVersion=9" in double.wait_for(3)[2].path
+        assert watcher.raised is None
+        assert watcher.changes == [("ADDED", "c"), ("ADDED", "d")]
+
+
+@pytest.mark.parametrize("text", ["[" * 5_000, '{"a":' * 5_000 + "]" * 5_000])
+def test_deep_nonsense_is_no_json(text):
+    """What is deep and no JSON besides raises as any other does."""
+    with pytest.raises(ValueError, match=r"ends within|Expecting"):
+        read_cut(text.encode())
+
+
+def test_brackets_in_strings_do_not_count():
+    """Only what is nested is cut: strings with brackets, quotes and backslashes around it stay as they are."""
+    text = r'"]}\\\"[{"'
+    found = read_cut(b'{"before": %s, "deep": %s, "after": %s}' % (text.encode(), DEEP, text.encode()))
+    assert found["before"] == found["after"] == json.loads(text)
 
 
 class Silent(threading.Thread):

@@ -1,6 +1,7 @@
 """The versions that serving objects ask for, read in small doses."""
 
 import logging
+import threading
 
 import pytest
 
@@ -101,3 +102,18 @@ def test_an_api_server_that_is_away_leaves_what_was_known(kube, clock):
     versions.read([model(), model("late")])
     assert versions.of(("ml", "salary")) == (True, "v5")
     assert versions.of(("ml", "late")) == (False, None)
+
+
+def test_a_stop_is_seen_between_two_readings(kube, clock):
+    """Told to stop during one reading, it begins no other: each may wait ten seconds for its answer."""
+    stop = threading.Event()
+    versions = Versions(kube, stop)
+    read = kube.get
+
+    def told_meanwhile(*asked):
+        stop.set()
+        return read(*asked)
+
+    kube.get = told_meanwhile
+    versions.read([model("a"), model("b")])
+    assert len(kube.asked) == 1

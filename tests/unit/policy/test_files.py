@@ -1,6 +1,6 @@
 import pytest
 
-from controller.policy import read_documents, stamps
+from controller.policy import parse_documents, read_documents, stamps
 
 MODEL = "kind: Model\nmetadata: {name: %s}\n"
 
@@ -55,3 +55,17 @@ def test_stamps_change_with_the_files(tmp_path, change):
     else:
         (tmp_path / "b.yaml").write_text(MODEL % "b")
     assert stamps([tmp_path]) != before
+
+
+def test_a_deeply_nested_document_is_refused_by_name():
+    """Of one file a document of more than 32 levels is refused, with its name and the place; the other is read."""
+
+    def model(name, levels):
+        return f"kind: Model\nmetadata: {{name: {name}}}\nspec: {'{a: ' * (levels - 1)}{'}' * (levels - 1)}\n"
+
+    documents, problems = parse_documents("---\n".join([model("deep", 33), model("good", 32)]), "a.yaml")
+    assert [document.name for document in documents] == ["good"]
+    path = ".".join(["spec", *["a"] * 31])
+    assert [str(problem) for problem in problems] == [
+        f'a.yaml: Model "default/deep": {path}: want at most 32 levels of nesting in a document'
+    ]

@@ -1,4 +1,5 @@
 from controller.policy import PolicySet, accept, document_from_text, parse_documents, restored
+from controller.policy import reload as reload_module
 from tests.unit.policy.written import DRIFT, LADDER, policy_text
 
 BAD = "models: {names: [m]}\nlimits: {cooldown: 0s}\n"
@@ -139,3 +140,21 @@ def test_the_documents_in_force_are_enough_to_build_the_set_again(installation):
     assert restored(again.policies.documents).digest == before.policies.digest
     assert restored(again.policies.documents).policies == before.policies.policies
     assert PolicySet().digest != before.policies.digest
+
+
+def test_a_fault_of_ours_in_one_document_is_its_own_problem(installation, monkeypatch):
+    """Whatever reading one document raises, the one before stays in force, and the others are taken."""
+    read = reload_module.read_policy
+
+    def fails(text):
+        if text["spec"].get("mode") == "enforce" and text["metadata"]["name"] == "p":
+            raise RecursionError("too deep")
+        return read(text)
+
+    before, _ = reload(installation, {"a.yaml": good("p")})
+    monkeypatch.setattr(reload_module, "read_policy", fails)
+    after, problems = reload(
+        installation, {"a.yaml": good("p", "enforce") + "---\n" + good("q", "enforce")}, before.policies.documents
+    )
+    assert modes(after) == {"p": "audit", "q": "enforce"}
+    assert problems == ["a.yaml: RemediationPolicy \"ml/p\": cannot be read: RecursionError('too deep')"]

@@ -176,6 +176,8 @@ def test_without_a_place_nothing_is_written(place: VersionPlace | None, obj: dic
         (LABEL, "v5-"),
         (LABEL, "v" * 64),
         (ENV, "v5\nLD_PRELOAD=x"),
+        (ENV, "v5$(SECRET)"),
+        (ENV, "v5$$"),
         (ENV, ""),
     ],
 )
