@@ -108,6 +108,11 @@ class Stage:
         led_to = self.served.get(f"events/{found[0]['seq']}")["remediations"]
         return next((each for each in led_to if each["event"] == found[0]["seq"]), None)
 
+    def answers(self, event: str) -> list[str]:
+        """Why nothing was done about an event, by each attempt; '' where something was."""
+        seq = self.served.items("events", id=event)[0]["seq"]
+        return [row["reason"] or "" for row in self.served.get(f"events/{seq}")["decisions"]]
+
     def reach(self, event: str, phase: str, seconds: float = SECONDS) -> Object:
         """Wait until the remediation that an event leads to is in this phase; fail at once where it ended otherwise."""
 

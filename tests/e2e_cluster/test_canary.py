@@ -75,19 +75,18 @@ def test_an_event_about_an_older_revision_does_not_touch_the_newer(stage, served
     stage = stage(ABORT)
     stage.start()
     served.canary("v6")
-    stage.post(degraded("e-1", "v6"))
-    stage.reach("e-1", "Succeeded")
+    served.abort()
     newer = served.canary("v7")
-    stage.post(degraded("e-2", "v6"))
-    ended = stage.reach("e-2", "Escalated")
+    stage.post(degraded("e-1", "v6"))
+    ended = stage.reach("e-1", "Escalated")
     left = served.read()
-    stage.post(degraded("e-3", "v7"))  # at once: after the cooldown the newest event is asked
+    stage.post(degraded("e-2", "v7"))  # at once: after the cooldown the newest event is asked
     assert trail(ended) == ["Pending decided", "Running started", "Pending action_failed", "Escalated paged"]
     assert values(ended, "action_failed")["reason"] == "other_revision"
     assert left["spec"] == newer["spec"]
     assert not left["status"].get("abort")
-    assert "the event is about v6, the newest is v7" in stage.explain("e-2")
-    assert trail(stage.reach("e-3", "Succeeded")) == RECOVERED
+    assert "the event is about v6, the newest is v7" in stage.explain("e-1")
+    assert trail(stage.reach("e-2", "Succeeded")) == RECOVERED
     assert served.status["abort"] is True
     stage.paged()
 
@@ -139,7 +138,7 @@ def test_what_somebody_sets_back_is_never_set_again(stage, served):
     stage.served.kill()
     stage.start()
     stage.post(degraded("e-2", "v5"))
-    stage.until(lambda: "cooldown" in stage.explain("e-2"), "an answer to the next event")
+    stage.until(lambda: stage.answers("e-2") == ["cooldown"], "an answer to the next event")
     assert served.read()["metadata"]["generation"] == generation
     assert read_version(SERVING, served.read()) == "v5"
 

@@ -100,7 +100,7 @@ def test_a_deleted_workflow_is_not_made_again(stage, kube, namespace, serving):
     said = stage.explain("e-1")
     assert "was deleted" in said
     stage.post(drift("e-2", "salary"))
-    stage.until(lambda: "cooldown" in stage.explain("e-2"), "an answer to the next event")
+    stage.until(lambda: stage.answers("e-2") == ["cooldown"], "an answer to the next event")
     assert stage.workflows() == []
 
 
