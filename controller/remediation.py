@@ -35,6 +35,8 @@ BETWEEN_ATTEMPTS = timedelta(seconds=5)
 """After the first cut-off; after the second twice as long: it may be the command that takes the server down."""
 IN_CLUSTER = frozenset({"workflow", "job", "rollout"})
 """Kinds of actions that are begun in a cluster and end there by themselves: no process of ours runs them."""
+STOPS_WITHIN = timedelta(minutes=2)
+"""What runs in a cluster is given at least so long to stop: a pod has 30 s of grace, and exit handlers run."""
 HELD_AT_MOST = timedelta(hours=24)
 """A held step waits this long, then it is cancelled and people are told (DESIGN 7)."""
 
@@ -82,6 +84,7 @@ class Cause(StrEnum):
     UNKNOWN = "unknown"
     PAGED = "paged"
     OVER = "over"
+    SUPERSEDED = "superseded"
     CANCELLED = "cancelled"
 
 
@@ -318,6 +321,8 @@ def _running_acted(r: Remediation, acted: Acted, now: datetime) -> Transition:
     values = _said(acted)
     if acted.state == "done":
         return _action_done(r, values, now)
+    if acted.reason == ActionReason.OTHER_REVISION:
+        return _superseded(r, values, now)
     if acted.state == "failed":
         return _next_rung(r, Cause.ACTION_FAILED, now, values)
     action = r.rung.action
@@ -330,6 +335,12 @@ def _running_acted(r: Remediation, acted: Acted, now: datetime) -> Transition:
 def _said(acted: Acted) -> dict[str, Any]:
     values: dict[str, Any] = {"message": acted.message, "outputs": acted.outputs}
     return values | {"reason": acted.reason} if acted.reason else values
+
+
+def _superseded(r: Remediation, values: dict[str, Any], now: datetime) -> Transition:
+    """What the event was about is gone, and nothing was touched: no failure that limits would count."""
+    untouched: dict[str, Any] = {"acted": False, "changing": False} if r.step == 0 else {}
+    return _moved(r, Phase.CANCELLED, Cause.SUPERSEDED, now, values, **untouched)
 
 
 def _action_done(r: Remediation, values: dict[str, Any], now: datetime) -> Transition:
@@ -353,7 +364,7 @@ def _stopping(
 ) -> Transition:
     action = r.rung.action
     assert not isinstance(action, PageAction)
-    deadline = now + action.timeout
+    deadline = now + (max(action.timeout, STOPS_WITHIN) if action.kind in IN_CLUSTER else action.timeout)
     return _moved(r, Phase.STOPPING, cause, now, values, stop_then=then, deadline=deadline, next_at=deadline)
 
 

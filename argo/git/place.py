@@ -16,7 +16,8 @@ import yaml
 from argo.steps.step import StepFailed
 
 _PART = re.compile(r'\.?(?:"(?P<quoted>[^"]+)"|(?P<key>[^.\[\]"]+)|\[(?P<item>[^\]]+)\])')
-_PLAIN = re.compile(r"[A-Za-z0-9_./@:+-]+")
+_PLAIN = re.compile(r"[A-Za-z_/][A-Za-z0-9_./@:+-]+")
+"""What YAML takes for text whoever reads it: 1e3, 0o17, .5 and y are numbers and truths to some."""
 
 
 def set_value(text: str, path: str, value: str, kind: str = "", name: str = "") -> str:
@@ -24,22 +25,43 @@ def set_value(text: str, path: str, value: str, kind: str = "", name: str = "") 
 
     Where several documents have that path, the one of `kind` and `name` is meant. Raises StepFailed.
     """
+    node = _found(text, path, kind, name)
+    if _reads(node, value):
+        return text
+    changed = text[: node.start_mark.index] + _written(value, node.style) + text[node.end_mark.index :]
+    if not _reads(_found(changed, path, kind, name), value):
+        raise StepFailed(f"{path}: {value!r} cannot be written there so that it is read back")
+    return changed
+
+
+def _found(text: str, path: str, kind: str, name: str) -> yaml.ScalarNode:
+    """The one value that is meant."""
     try:
         documents = list(yaml.compose_all(text, yaml.SafeLoader))
+        anchored = {event.start_mark.index for event in yaml.parse(text) if _carries_anchor(event)}
     except yaml.YAMLError as error:
         raise StepFailed(f"the file is no YAML: {error}") from error
     parts = list(_parts(path))
-    found = [(document, node) for document in documents if (node := _at(document, parts)) is not None]
+    found = [(document, way) for document in documents if (way := _way(document, parts))]
     if len(found) > 1:
-        found = [(document, node) for document, node in found if _is(document, kind, name)]
+        found = [(document, way) for document, way in found if _is(document, kind, name)]
     if len(found) != 1:
         raise StepFailed(f"{path}: want it in one document of the file, found it in {len(found)}")
-    node = found[0][1]
+    way = found[0][1]
+    node = way[-1]
     if not isinstance(node, yaml.ScalarNode) or node.style in ("|", ">"):
         raise StepFailed(f"{path}: want a value of one line there")
-    if node.value == value and node.tag == "tag:yaml.org,2002:str":
-        return text
-    return text[: node.start_mark.index] + _written(value, node.style) + text[node.end_mark.index :]
+    if any(each.start_mark.index in anchored for each in way):
+        raise StepFailed(f"{path}: want a value of its own there, found one that an anchor shares with others")
+    return node
+
+
+def _carries_anchor(event: yaml.Event) -> bool:
+    return isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.anchor is not None
+
+
+def _reads(node: yaml.ScalarNode, value: str) -> bool:
+    return node.value == value and node.tag == "tag:yaml.org,2002:str"
 
 
 def _parts(path: str) -> Iterator[str | tuple[str, str] | int]:
@@ -63,18 +85,23 @@ def _number(item: str) -> int:
     return int(item)
 
 
-def _at(node: yaml.Node | None, parts: list[str | tuple[str, str] | int]) -> yaml.Node | None:
+def _way(node: yaml.Node | None, parts: list[str | tuple[str, str] | int]) -> list[yaml.Node]:
+    """The nodes from a document's root to what the parts name; empty where it is not there."""
+    way = []
     for part in parts:
+        if node is None:
+            return []
+        way.append(node)
         if isinstance(part, str):
             node = _child(node, part)
         elif not isinstance(node, yaml.SequenceNode):
-            return None
+            return []
         elif isinstance(part, int):
             node = node.value[part] if part < len(node.value) else None
         else:
             items = [item for item in node.value if _text(_child(item, part[0])) == part[1]]
             node = items[0] if len(items) == 1 else None
-    return node
+    return [] if node is None else [*way, node]
 
 
 def _child(node: yaml.Node | None, key: str) -> yaml.Node | None:
@@ -93,7 +120,7 @@ def _is(document: yaml.Node, kind: str, name: str) -> bool:
 
 
 def _written(value: str, style: str | None) -> str:
-    """In the style of what stood there, where that still means this text: 1.10 and yes need quotes."""
+    """In the style of what stood there, where that still means this text: 1.10, 1e3 and yes need quotes."""
     if style == "'":
         return "'" + value.replace("'", "''") + "'"
     if style is None and _PLAIN.fullmatch(value) and yaml.safe_load(f"[{value}]") == [value]:

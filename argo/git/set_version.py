@@ -6,18 +6,19 @@ What runs twice, commits once: a branch on which the file has the version alread
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import tempfile
-from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
+from argo.git.credentials import authorization
 from argo.git.place import set_value
 from argo.steps.step import Parameters, StepFailed, report, run
 
 CREDENTIALS = Path("/credentials")
-"""`username` and `password` for http(s), from the Secret `git-credentials`, where there is one."""
+"""`url`, `username` and `password`, from the Secret `git-credentials`, where there is one."""
 TIMEOUT = 60.0
 """Seconds for each command."""
 CONFIGURATION = """\
@@ -31,6 +32,8 @@ pushUpdateRejected = false
 """
 TRIES = 3
 """Somebody else may push between our fetch and our push."""
+OVERTAKEN = ("[rejected]", "cannot lock ref")
+"""What git says of that: of a push before ours, and of one at the same moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +51,15 @@ class Change:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The commit and the branch that have the version; `new` where the commit was made now."""
+
+    commit: str
+    branch: str
+    new: bool
+
+
 class Git:
     """Git with a work tree in `work`. It asks nobody, and reads no configuration but ours."""
 
@@ -63,11 +75,13 @@ class Git:
             "GIT_TERMINAL_PROMPT": "0",
             "GIT_ALLOW_PROTOCOL": "https:http:git:file",
         }
-        if header := authorization(CREDENTIALS):
+        if header := authorization(CREDENTIALS, repository):
             self._environment |= {
-                "GIT_CONFIG_COUNT": "1",
+                "GIT_CONFIG_COUNT": "2",
                 "GIT_CONFIG_KEY_0": f"http.{repository}.extraHeader",  # for this address only
                 "GIT_CONFIG_VALUE_0": header,
+                "GIT_CONFIG_KEY_1": "http.followRedirects",  # the header would go where it is told to
+                "GIT_CONFIG_VALUE_1": "false",
             }
 
     def __call__(self, *arguments: str) -> str:
@@ -85,41 +99,42 @@ class Git:
         return done.stdout.strip()
 
 
-def authorization(folder: Path) -> str:
-    """The header for a user's name and password in `folder`; empty where there are none."""
-    try:
-        pair = (folder / "username").read_text().strip(), (folder / "password").read_text().strip()
-    except OSError:
-        return ""
-    return "Authorization: Basic " + b64encode(":".join(pair).encode()).decode()
-
-
-def set_version(change: Change, work: Path) -> tuple[str, bool]:
-    """The commit that has the version on the branch, and whether it was made now. Raises StepFailed."""
+def set_version(change: Change, work: Path) -> Done:
+    """Have the version on the branch. Raises StepFailed."""
     git = Git(work, change.repository)
     git("init", "--quiet")
     git("check-ref-format", "--branch", change.branch)
     for left in reversed(range(TRIES)):
-        _fetch(git, change)
+        branch = _fetch(git, change)
         if not _edit(change, git.tree):
-            return git("rev-parse", "HEAD"), False
+            return Done(git("rev-parse", "HEAD"), branch, new=False)
         git("commit", "--quiet", "--all", f"--message={change.message}")
         try:
             git("push", "--quiet", "--", change.repository, f"HEAD:refs/heads/{change.branch}")
         except StepFailed as error:
-            if not left or "[rejected]" not in str(error):
+            if not left or not any(sign in str(error) for sign in OVERTAKEN):
                 raise
         else:
-            return git("rev-parse", "HEAD"), True
+            return Done(git("rev-parse", "HEAD"), change.branch, new=True)
     raise AssertionError("the last try returns or raises")
 
 
-def _fetch(git: Git, change: Change) -> None:
-    """The branch where it is there already, else what it begins with."""
+def _fetch(git: Git, change: Change) -> str:
+    """Have the branch where it is there already, else what it begins with; which of them."""
     theirs = git("ls-remote", "--", change.repository, f"refs/heads/{change.branch}")
-    begin = f"refs/heads/{change.branch}" if theirs else f"refs/heads/{change.base}" if change.base else "HEAD"
-    git("fetch", "--quiet", "--depth=1", "--", change.repository, begin)
+    branch = change.branch if theirs else change.base or _own(git, change)
+    git("fetch", "--quiet", "--depth=1", "--", change.repository, f"refs/heads/{branch}")
     git("reset", "--quiet", "--hard", "FETCH_HEAD")
+    return branch
+
+
+def _own(git: Git, change: Change) -> str:
+    """The branch that the repository itself begins with."""
+    said = git("ls-remote", "--symref", "--", change.repository, "HEAD")
+    found = re.match(r"ref: refs/heads/(\S+)\tHEAD", said)
+    if not found:
+        raise StepFailed("base: want a branch, the repository has none of its own")
+    return found[1]
 
 
 def _edit(change: Change, tree: Path) -> bool:
@@ -167,9 +182,9 @@ def main() -> str:
     """Commit what the arguments say."""
     change = parse()
     with tempfile.TemporaryDirectory() as work:
-        commit, new = set_version(change, Path(work))
-    report(commit=commit, branch=change.branch)
-    return f"{change.path} on {change.branch} {'has now' if new else 'had already'} {change.value}: {commit[:12]}"
+        done = set_version(change, Path(work))
+    report(commit=done.commit, branch=done.branch)
+    return f"{change.path} on {done.branch} {'has now' if done.new else 'had already'} {change.value}: {done.commit[:12]}"
 
 
 if __name__ == "__main__":

@@ -66,10 +66,12 @@ def main() -> str:
     given = parser.parse_args()
     place = Place(given.version_in, given.version_name, given.container)
     place.check(given.version)
-    rival = champion(Api.of_this_pod(), given.kind, given.name, place, Looks(PATIENCE))
+    registry = Registry(ROOT, given.model)
+    first = not registry.versions() - {given.version}
+    rival = champion(Api.of_this_pod(), given.kind, given.name, place, Looks(PATIENCE), first=first)
     hours = data.load()
     period = read_period(given.until, given.train_weeks, given.holdout_weeks, hours)
-    found = evaluate(Registry(ROOT, given.model), given.version, rival, hours, period)
+    found = evaluate(registry, given.version, rival, hours, period)
     report(decision=found["decision"], message=found["message"], evaluation=json.dumps(found))
     return str(found["message"])
 

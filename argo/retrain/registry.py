@@ -37,6 +37,10 @@ class Registry:
         """Where a registered version lies, or would."""
         return self.folder / _checked("version", version)
 
+    def versions(self) -> set[str]:
+        """All that are registered."""
+        return {path.name for path in self.folder.glob("[!.]*")}
+
     def candidate(self, version: str) -> Path:
         """Where a version lies until it is registered."""
         return self.folder / f".candidate-{_checked('version', version)}"

@@ -15,6 +15,7 @@ from typing import Any
 from argo.steps.api import Api, Changed, Unreachable
 from argo.steps.health import Goal, judge
 from argo.steps.looks import Looks
+from argo.steps.managed import manager
 from argo.steps.place import Place
 from argo.steps.step import Parameters, StepFailed, report, run
 
@@ -32,6 +33,7 @@ class Order:
     """What is to be: `version` on the object `kind` `name`; without one, pods that are younger than `restart`.
 
     `restart` is a time that stays the same when the step is run again, such as that of the Workflow's creation.
+    What Argo CD or Flux manage is changed only where `gitops` is `ignored`.
     """
 
     kind: str
@@ -41,6 +43,7 @@ class Order:
     restart: str
     goal: Goal
     timeout: float
+    gitops: str = ""
 
 
 def deploy(api: Api, order: Order, looks: Looks) -> str:
@@ -73,6 +76,9 @@ def ensure(api: Api, order: Order, obj: Object) -> Object:
     patch = order.place.patch(obj, order.version) if order.version else restart(obj, order.restart)
     if (order.version and order.place.read(obj) == order.version) or contains(obj, patch):
         return obj
+    if order.gitops != "ignored" and (who := manager(obj)):
+        how = "set it in Git (git-set-version), or say `ignored` in the parameter gitops"
+        raise StepFailed(f"{_what(api, order)}: {who} sets its spec and would undo the change: {how}")
     patch["metadata"] = {"resourceVersion": obj["metadata"]["resourceVersion"]}
     return api.patch(order.kind, order.name, patch)
 
@@ -117,11 +123,13 @@ def parse(arguments: Sequence[str]) -> Order:
     parser.add_argument("--restart", required=True)
     parser.add_argument("--wait", choices=("canary", "healthy"), required=True)
     parser.add_argument("--timeout", required=True)
+    parser.add_argument("--gitops", choices=("", "ignored"), default="")
     given = parser.parse_args(arguments)
     place = Place(given.version_in, given.version_name, given.container)
     if given.version:
         place.check(given.version)
-    return Order(given.kind, given.name, place, given.version, given.restart, given.wait, seconds(given.timeout))
+    timeout = seconds(given.timeout)
+    return Order(given.kind, given.name, place, given.version, given.restart, given.wait, timeout, given.gitops)
 
 
 def main() -> str:

@@ -1,6 +1,7 @@
 """Where in a serving object its version stands, and how it is read and set there.
 
-It means the same as a Model's `serving.version` does to modelmend; a test holds the two equal.
+It means the same as a Model's `serving.version` does to modelmend; a test holds the two equal. But a
+variable or a label that nothing declares is never added: its name is more likely mistyped.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ VERSION = "{version}"
 _WRITABLE = {
     "image": (re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}"), "an image's tag"),
     "label": (re.compile(r"[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?"), "a label's value"),
-    "env": (re.compile(r"[^\x00-\x1f\x7f]{1,1024}"), "a variable's value of one line"),
+    "env": (re.compile(r"(?!.*\$[$(])[^\x00-\x1f\x7f]{1,1024}"), "a variable's value of one line that names no other"),
 }
 _DIGEST = re.compile(r"@[a-z0-9]+:[0-9a-f]{32,}$")
 
@@ -60,24 +61,53 @@ class Place:
         self.check(version)
         if not _containers(obj):
             raise StepFailed(f"{obj['kind']} {obj['metadata']['name']} has no pod template of its own")
+        if undeclared := self._undeclared(obj):
+            raise StepFailed(f"{obj['kind']} {obj['metadata']['name']}: {undeclared}")
         if self.where == "label":
             return {"spec": {"template": {"metadata": {"labels": {self.name: version}}}}}
         containers = deepcopy(_containers(obj))
         meant = self._meant(containers)
         chosen = [container for container in meant if self._carried(container) is not None] or self._only(meant)
         if not chosen:
-            what = f"container {self.container}" if self.container else "no single container"
-            raise StepFailed(f"{obj['kind']} {obj['metadata']['name']}: {what} has the {self.where} {self.name}")
+            which = "cannot set" if self.container or len(meant) == 1 else "cannot tell which container has"
+            raise StepFailed(f"{obj['kind']} {obj['metadata']['name']}: {which} the {self.where} {self.name}")
         for container in chosen:
             self._carry(container, version)
         return {"spec": {"template": {"spec": {"containers": containers}}}}
+
+    def doubt(self, obj: Object) -> str:
+        """Where `read` tells nothing: why a version may serve nevertheless; empty where its place is there and empty."""
+        if self.where == "label" or (undeclared := self._undeclared(obj)):
+            return self._undeclared(obj)
+        carried = sorted({found for each in self._meant(_containers(obj)) if (found := self._carried(each))})
+        if carried:
+            return f"its containers contradict each other: {', '.join(carried)}"
+        if not any(self._empty(container) for container in self._meant(_containers(obj))):
+            return f"no container has a version in the {self.where} {self.name}"
+        return undeclared
+
+    def _undeclared(self, obj: Object) -> str:
+        """That the variable or the label is nowhere in the pod template; an image always is."""
+        if self.where == "label":
+            labels = (obj.get("spec", {}).get("template") or {}).get("metadata", {}).get("labels") or {}
+            return "" if self.name in labels else f"its pods declare no label {self.name}"
+        if self.where == "image" or any(self._variable(each) for each in self._meant(_containers(obj))):
+            return ""
+        return f"{f'container {self.container} does not declare' if self.container else 'no container declares'} {self.name}"
+
+    def _empty(self, container: Object) -> bool:
+        """Whether the place is there and holds no version."""
+        if self.where == "env":
+            variable = self._variable(container)
+            return bool(variable) and "valueFrom" not in variable and not variable.get("value")
+        return str(container.get("image", "")) == self.name.replace(VERSION, "").rstrip(":@")
 
     def _meant(self, containers: list[Object]) -> list[Object]:
         return [container for container in containers if self.container in ("", container.get("name"))]
 
     def _only(self, containers: list[Object]) -> list[Object]:
         """The one container in which the version can only belong, though it does not stand there yet."""
-        if len(containers) != 1 or (self.where == "env" and "valueFrom" in self._variable(containers[0])):
+        if len(containers) != 1 or "valueFrom" in self._variable(containers[0]):
             return []
         return containers
 
@@ -94,10 +124,8 @@ class Place:
     def _carry(self, container: Object, version: str) -> None:
         if self.where == "image":
             container["image"] = self.name.replace(VERSION, version)
-        elif variable := self._variable(container):
-            variable["value"] = version
         else:
-            container["env"] = [*(container.get("env") or ()), {"name": self.name, "value": version}]
+            self._variable(container)["value"] = version
 
     def _variable(self, container: Object) -> Object:
         """The last of that name, since it is the one that counts; empty if there is none."""

@@ -125,7 +125,7 @@ def _ask_again(ledger: Ledger, r: Remediation) -> None:
             mine = question
         if question.retry_on == Happening.REMEDIATION_ENDED:
             ledger.ask(replace(question, retry_at=now))
-    if mine is not None or r.phase is Phase.SUCCEEDED or r.reason is Cause.CANCELLED:
+    if mine is not None or r.phase is Phase.SUCCEEDED or r.reason in (Cause.CANCELLED, Cause.SUPERSEDED):
         return
     event = ledger.event(r.event_seq)
     condition = next((id_ for id_ in r.evidence if _is_own(ledger, key, id_, event.source)), None)

@@ -116,6 +116,10 @@ def _over(t: _Turn) -> str:
     return f"{t.step} was not started: {because('stale', t.values, t.model)}"
 
 
+def _superseded(t: _Turn) -> str:
+    return f"nothing was touched by {t.step}: what the event was about has been replaced{_said(t.values)}"
+
+
 def _cancelled(t: _Turn) -> str:
     if t.after == "Stopping":
         return f"cancelled by {_by(t.values)}; the action of {t.step} is being stopped"
@@ -177,6 +181,7 @@ _CAUSES: dict[Cause, Callable[[_Turn], str] | str] = {
     Cause.UNKNOWN: _unknown,
     Cause.PAGED: _paged,
     Cause.OVER: _over,
+    Cause.SUPERSEDED: _superseded,
     Cause.CANCELLED: _cancelled,
 }
 

@@ -21,6 +21,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.cluster)
             if item.get_closest_marker("timeout") is None:
                 item.add_marker(pytest.mark.timeout(900))  # the first one builds the image and installs it
+    items.sort(key=lambda item: item.path.name == "test_outage.py")  # it disturbs all others
 
 
 @pytest.fixture(scope="session")

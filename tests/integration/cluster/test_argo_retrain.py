@@ -10,9 +10,9 @@ import pytest
 import requests
 import yaml
 
-from controller.kube import ROLLOUT
+from controller.kube import DEPLOYMENT, ROLLOUT
 from tests.integration.cluster.argo_pack import POD, ROOT, Pack, kubectl, load
-from tests.integration.cluster.conftest import eventually
+from tests.integration.cluster.conftest import eventually, named
 
 pytestmark = [pytest.mark.cluster, pytest.mark.timeout(300)]
 
@@ -150,14 +150,15 @@ def test_a_worse_candidate_is_refused_and_changes_nothing(story):
     assert story.registry().keys() == versions
 
 
-def test_a_version_that_the_registry_does_not_have_is_no_champion(story):
-    """Somebody else's version serves: nothing is compared with nothing, and nothing is deployed."""
-    patch = story.rollout["spec"]["template"]["spec"]["containers"]
-    patch[0]["env"][1]["value"] = "theirs"
-    spec = {"template": {"spec": {"containers": patch}}, "strategy": {"canary": {"steps": []}}}
-    story.pack.kube.patch(ROLLOUT, story.pack.namespace, "bikes", {"spec": {"replicas": 0, **spec}})
-    eventually(lambda: story.rollout["status"]["phase"] == "Healthy")
-    ended = story.retrain("unknown", **SUMMER_2012)
-    assert ended.phase == "Failed"
-    assert "theirs serves and is not in the registry" in ended.messages["evaluate"]
-    assert story.version == "theirs"
+def test_a_deployment_is_served_by_the_same_steps(story):
+    """Its champion is what it carries; without canary steps the better candidate gets it whole."""
+    template = story.rollout["spec"]["template"]
+    template["spec"]["containers"][0]["env"][1]["value"] = story.ended["first"].name
+    spec = {"replicas": 0, "selector": {"matchLabels": {"app": "whole"}}, "template": template}
+    template["metadata"]["labels"] = {"app": "whole"}
+    story.pack.kube.create(DEPLOYMENT, story.pack.namespace, named("whole", spec=spec))
+    ended = story.retrain("whole", kind="Deployment", name="whole", container="main", **SUMMER_2012)
+    assert (ended.phase, ended.outputs["verdict"]) == ("Succeeded", "promoted")
+    assert f"champion {story.ended['first'].name} by" in ended.outputs["message"]
+    found = story.pack.kube.get(DEPLOYMENT, story.pack.namespace, "whole")
+    assert found["spec"]["template"]["spec"]["containers"][0]["env"][1]["value"] == ended.name

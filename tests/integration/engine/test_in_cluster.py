@@ -9,9 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from controller import schema
+from controller import actions, schema
+from controller.actions import Outcome
 from controller.engine.working import NoLongerWanted
-from controller.remediation import Intent
+from controller.remediation import ActionReason, Intent
 from controller.store import acts
 from controller.store.agenda import agenda
 from controller.store.database import Database
@@ -271,7 +272,23 @@ def busy_agenda(conn, now):
 def test_the_intent_of_what_was_not_seen_to_stop_is_closed(scene, objects):
     """Nobody waits for it any longer, also after a start."""
     scene.advance("3h")
-    assert [row.outcome for row in scene.rows(schema.intents, order=schema.intents.c.id)][0] == "unknown"
+    assert scene.rows(schema.intents, order=schema.intents.c.id)[0].outcome == "unknown"
+
+
+def test_an_event_about_a_former_version_costs_no_limit(stage, objects, monkeypatch):
+    """Nothing was touched: not asked again, nobody told, no cooldown, no budget, no breaker; the next event is answered."""
+    refused = Outcome("failed", "the event is about v6", reason=ActionReason.OTHER_REVISION)
+    monkeypatch.setattr(actions, "ensure", lambda *given, **more: refused)
+    scene = stage(
+        policy("steps: [{name: abort, rollout: {abort: canary}, verify: [{rollout: stable, within: 1h}]}]"),
+        objects=objects,
+    )
+    first = scene.send()
+    assert scene.trail() == ["Pending decided", "Running started", "Cancelled superseded"]
+    assert scene.questions() == []
+    objects.install(monkeypatch)
+    second = scene.send()
+    assert (scene.story(first), scene.story(second)) == (["remediate"], ["remediate"])
 
 
 SERVED = """kind: Model
