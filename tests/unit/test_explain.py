@@ -162,8 +162,8 @@ STORY: list[tuple[Cause, str, str, int, dict[str, Any], str]] = [
      "were told")),
     (Cause.PAGED, "Pending", "Escalated", 2, {}, "step 3 (page): people were told"),
     (Cause.SUPERSEDED, "Running", "Cancelled", 0, {"message": "the event is about v6, the newest is v7", "reason": "other_revision"},
-     "nothing was touched by step 1 (retrain): what the event was about has been replaced: "
-     "the event is about v6, the newest is v7"),
+     ("nothing was touched by step 1 (retrain): what the event was about has been replaced: "
+     "the event is about v6, the newest is v7")),
     (Cause.OVER, "Pending", "Cancelled", 0, {"why": "over", "ended": NOON},
      "step 1 (retrain) was not started: what it reported was over by 2026-03-01 12:00:00 UTC"),
     (Cause.CANCELLED, "Running", "Stopping", 0, {"who": "ada", "why": "wrong data"},
