@@ -60,7 +60,7 @@ cluster-down: setup ## take it down, and leave nothing behind
 	@$(BIN)/python -m tests.cluster down
 
 e2e: setup ## the tests that need a cluster, on the one that is up, else on one of their own (CLUSTER=kind: by kind)
-	$(BIN)/python -m tests.cluster run $(PYTEST) -m cluster tests --durations=15
+	$(BIN)/python -m tests.cluster run $(PYTEST) -m cluster tests --durations=15 $(ARGS)
 
 bench: setup ## measure intake, deciding, memory and start on this machine
 	@$(BIN)/python -m tests.bench
