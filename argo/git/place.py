@@ -38,7 +38,7 @@ def _found(text: str, path: str, kind: str, name: str) -> yaml.ScalarNode:
     """The one value that is meant."""
     try:
         documents = list(yaml.compose_all(text, yaml.SafeLoader))
-        anchored = {event.start_mark.index for event in yaml.parse(text) if _carries_anchor(event)}
+        anchored = _anchored(text)
     except yaml.YAMLError as error:
         raise StepFailed(f"the file is no YAML: {error}") from error
     parts = list(_parts(path))
@@ -56,8 +56,10 @@ def _found(text: str, path: str, kind: str, name: str) -> yaml.ScalarNode:
     return node
 
 
-def _carries_anchor(event: yaml.Event) -> bool:
-    return isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent) and event.anchor is not None
+def _anchored(text: str) -> set[int]:
+    """Where the nodes begin that carry an anchor; an alias stands for one of them."""
+    events = (event for event in yaml.parse(text) if isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent))
+    return {event.start_mark.index for event in events if event.anchor is not None and event.start_mark is not None}
 
 
 def _reads(node: yaml.ScalarNode, value: str) -> bool:

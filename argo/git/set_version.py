@@ -184,7 +184,8 @@ def main() -> str:
     with tempfile.TemporaryDirectory() as work:
         done = set_version(change, Path(work))
     report(commit=done.commit, branch=done.branch)
-    return f"{change.path} on {done.branch} {'has now' if done.new else 'had already'} {change.value}: {done.commit[:12]}"
+    has = "has now" if done.new else "had already"
+    return f"{change.path} on {done.branch} {has} {change.value}: {done.commit[:12]}"
 
 
 if __name__ == "__main__":

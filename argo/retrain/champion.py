@@ -22,7 +22,7 @@ def champion(api: Api, kind: str, name: str, place: Place, looks: Looks, *, firs
         except Unreachable as error:
             said = str(error)
             continue
-        version = place.read(obj)
+        version = place.read(obj) or None
         if version is None and not first and (doubt := place.doubt(obj)):
             raise StepFailed(f"{kind} {api.namespace}/{name}: which version serves cannot be told: {doubt}")
         return version

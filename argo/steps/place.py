@@ -76,15 +76,17 @@ class Place:
         return {"spec": {"template": {"spec": {"containers": containers}}}}
 
     def doubt(self, obj: Object) -> str:
-        """Where `read` tells nothing: why a version may serve nevertheless; empty where its place is there and empty."""
-        if self.where == "label" or (undeclared := self._undeclared(obj)):
-            return self._undeclared(obj)
-        carried = sorted({found for each in self._meant(_containers(obj)) if (found := self._carried(each))})
+        """Where `read` tells nothing, why one may serve nevertheless; nothing where its place is there and empty."""
+        undeclared = self._undeclared(obj)
+        if undeclared or self.where == "label":
+            return undeclared
+        meant = self._meant(_containers(obj))
+        carried = sorted({found for each in meant if (found := self._carried(each))})
         if carried:
             return f"its containers contradict each other: {', '.join(carried)}"
-        if not any(self._empty(container) for container in self._meant(_containers(obj))):
-            return f"no container has a version in the {self.where} {self.name}"
-        return undeclared
+        if not any(map(self._empty, meant)) or any("valueFrom" in self._variable(each) for each in meant):
+            return f"no container has a version in the {self.where} {self.name} that can be read"
+        return ""
 
     def _undeclared(self, obj: Object) -> str:
         """That the variable or the label is nowhere in the pod template; an image always is."""
@@ -93,7 +95,8 @@ class Place:
             return "" if self.name in labels else f"its pods declare no label {self.name}"
         if self.where == "image" or any(self._variable(each) for each in self._meant(_containers(obj))):
             return ""
-        return f"{f'container {self.container} does not declare' if self.container else 'no container declares'} {self.name}"
+        who = f"container {self.container} does not declare" if self.container else "no container declares"
+        return f"{who} {self.name}"
 
     def _empty(self, container: Object) -> bool:
         """Whether the place is there and holds no version."""

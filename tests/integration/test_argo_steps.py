@@ -13,7 +13,8 @@ import pytest
 import requests
 
 from argo.git import set_version as module
-from argo.git.set_version import Change, authorization, parse, set_version
+from argo.git.credentials import authorization
+from argo.git.set_version import Change, Done, parse, set_version
 from argo.retrain.data import load
 from argo.retrain.model import fit
 from argo.retrain.registry import Registry
@@ -156,8 +157,30 @@ def shown(bare, branch):
 def test_a_commit_is_made_once(bare, commit):
     """The second time the branch has the version: the same commit, and it says that it made none."""
     first, second = commit(change(bare)), commit(change(bare))
-    assert (first[1], second) == (True, (first[0], False))
+    assert (first.new, first.branch) == (True, "modelmend/r-1")
+    assert second == Done(first.commit, "modelmend/r-1", new=False)
     assert (shown(bare, "modelmend/r-1"), shown(bare, "main")) == (FILE.replace("v4", "v5"), FILE)
+
+
+@pytest.mark.parametrize("base", ["", "main"])
+def test_a_version_that_stands_where_the_branch_would_begin_is_there(bare, commit, base):
+    """No branch is made of nothing: the one that is reported is the one that has the version."""
+    assert commit(change(bare, value="v4", base=base)) == Done(git(bare, "rev-parse", "main"), "main", new=False)
+    assert git(bare, "branch", "--list") == "* main"
+
+
+def test_a_push_at_the_same_moment_is_tried_again(bare, commit, monkeypatch):
+    """The server has the branch locked for another push."""
+    real, pushes = module.Git.__call__, []
+
+    def locked(self, *arguments):
+        if arguments[0] == "push" and not pushes.append(1) and len(pushes) == 1:
+            raise StepFailed("git push: ! [remote rejected] HEAD -> main (cannot lock ref 'refs/heads/main')")
+        return real(self, *arguments)
+
+    monkeypatch.setattr(module.Git, "__call__", locked)
+    assert commit(change(bare, base="main", branch="main")).new
+    assert (len(pushes), shown(bare, "main")) == (2, FILE.replace("v4", "v5"))
 
 
 def test_straight_to_a_branch_that_others_push_to_at_the_same_time(bare, commit, monkeypatch, tmp_path):
@@ -176,7 +199,7 @@ def test_straight_to_a_branch_that_others_push_to_at_the_same_time(bare, commit,
         return real(wanted, tree)
 
     monkeypatch.setattr(module, "_edit", edit)
-    assert commit(change(bare, base="main", branch="main"))[1]
+    assert commit(change(bare, base="main", branch="main")).new
     assert git(bare, "log", "--format=%s", "main").splitlines() == ["Set salary to v5", "theirs", "what the team has"]
     assert shown(bare, "main") == FILE.replace("v4", "v5")
 
@@ -225,12 +248,62 @@ def test_git_that_hangs_is_ended(bare, commit, monkeypatch):
         commit(change(bare))
 
 
-def test_a_password_is_sent_to_its_repository_only(tmp_path):
-    """As a header that git adds for this address; without the secret there is none."""
-    assert authorization(tmp_path) == ""
-    (tmp_path / "username").write_text("modelmend\n")
-    (tmp_path / "password").write_text("s3cret\n")
-    assert authorization(tmp_path) == "Authorization: Basic bW9kZWxtZW5kOnMzY3JldA=="
+def secret(folder, url):
+    """The Secret git-credentials, mounted."""
+    folder.mkdir(exist_ok=True)
+    for key, value in {"url": url, "username": "modelmend", "password": "s3cret"}.items():
+        (folder / key).write_text(f"{value}\n")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("url", "repository", "sent"),
+    [
+        ("https://git.example.com/team", "https://git.example.com/team/salary.git", True),
+        ("https://git.example.com/team/", "https://git.example.com/team", True),
+        ("https://git.example.com", "https://GIT.example.com:443/any/salary", True),
+        ("http://10.0.0.1:8080", "http://10.0.0.1:8080/salary.git", True),
+        ("https://dev.example.com/My%20Team", "https://dev.example.com/My%20Team/_git/salary", True),
+        ("https://git.example.com/team", "http://git.example.com/team/salary.git", False),
+        ("http://git.example.com/team", "https://git.example.com/team/salary.git", False),
+        ("https://git.example.com/team", "https://git.example.com/teamwork/salary.git", False),
+        ("https://git.example.com/team", "https://git.example.com/team/../theirs", False),
+        ("https://git.example.com/team", "https://git.example.com/team/%2e%2e/theirs", False),
+        ("https://git.example.com/team", "https://git.example.com:8443/team/salary.git", False),
+        ("https://git.example.com/team", "https://git.example.com.evil.com/team/salary.git", False),
+        ("https://git.example.com", "https://git.example.com@evil.com/team", False),
+        ("https://git.example.com", "https://evil.com\\@git.example.com/team", False),
+        ("https://git.example.com", "https://evil.com#@git.example.com/team", False),
+        ("https://git.example.com", "/volume/salary.git", False),
+    ],
+)
+def test_a_password_is_sent_only_to_what_it_is_for(tmp_path, url, repository, sent):
+    """The parameters say which repository it is, the Secret where a password belongs."""
+    expected = "Authorization: Basic bW9kZWxtZW5kOnMzY3JldA==" if sent else ""
+    assert authorization(secret(tmp_path, url), repository) == expected
+
+
+def test_a_password_without_an_address_is_refused(tmp_path):
+    """It would belong everywhere; without the Secret there is nothing to send."""
+    assert authorization(tmp_path, "https://git.example.com/team") == ""
+    for url in ("", "git.example.com", "https://modelmend@git.example.com"):
+        with pytest.raises(StepFailed, match="git-credentials: want in `url` what they are for"):
+            authorization(secret(tmp_path / "secret", url), "https://git.example.com/team")
+
+
+def test_a_server_that_points_elsewhere_gets_no_password_there(tmp_path, commit, monkeypatch):
+    """A redirection is not followed with it; elsewhere the repository asks for a password and gets none."""
+    with HttpDouble(Reply(404)) as theirs:
+        away = Reply(302, b"", {"Location": f"{theirs.url}/salary.git/info/refs?service=git-upload-pack"})
+        with HttpDouble(away) as ours:
+            monkeypatch.setattr(module, "CREDENTIALS", secret(tmp_path / "secret", ours.url))
+            with pytest.raises(StepFailed, match="git ls-remote"):
+                commit(change(f"{ours.url}/salary.git"))
+            assert ours.arrived[0].headers["authorization"].startswith("Basic ")
+            assert theirs.arrived == []
+        with pytest.raises(StepFailed, match="git ls-remote"):
+            commit(change(f"{theirs.url}/salary.git"))
+        assert "authorization" not in theirs.wait_for(1)[0].headers
 
 
 def test_parameters_become_a_change(monkeypatch):

@@ -37,9 +37,8 @@ def pack(kube, tmp_path_factory):
     load("modelmend-git-set-version")
     pack = Pack(kube, tmp_path_factory.mktemp("argo"))
     try:
-        kube.create(
-            SECRET, pack.namespace, named("git-credentials", stringData={"username": USER, "password": PASSWORD})
-        )
+        password = {"url": "http://nowhere.invalid", "username": USER, "password": PASSWORD}
+        kube.create(SECRET, pack.namespace, named("git-credentials", stringData=password))
         yield pack
     finally:
         pack.remove()
@@ -52,9 +51,10 @@ def bare(tmp_path):
 
 
 @pytest.fixture
-def address(bare):
-    """Where pods find it."""
+def address(pack, bare):
+    """Where pods find it, which is what the password is for."""
     with serving(bare.parent, cluster.current().host) as url:
+        pack.kube.patch(SECRET, pack.namespace, "git-credentials", {"stringData": {"url": url}})
         yield f"{url}/{bare.name}"
 
 

@@ -31,6 +31,7 @@ class Story:
         self.pack = pack
         self.ended = {}
         body = yaml.safe_load((ROOT / "manifests" / "samples" / "rollout.yaml").read_text())
+        body["metadata"]["namespace"] = pack.namespace
         container = body["spec"]["template"]["spec"]["containers"][0]
         container["image"] = load("modelmend-retrain")
         container["readinessProbe"]["periodSeconds"] = 1

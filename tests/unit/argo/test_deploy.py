@@ -11,6 +11,7 @@ from argo.steps.deploy import Order, deploy, parse, restart, seconds
 from argo.steps.looks import Looks
 from argo.steps.place import Place
 from argo.steps.step import StepFailed
+from controller.actions.resolving import manager
 from controller.durations import parse_duration
 
 PLACE = Place("env", "MODEL_VERSION")
@@ -69,8 +70,8 @@ class World:
         return PLACE.read(self.obj)
 
 
-def order(version="v5", goal="canary", timeout=60.0):
-    return Order("Rollout", "salary", PLACE, version, MIDDAY, goal, timeout)
+def order(version="v5", goal="canary", timeout=60.0, gitops=""):
+    return Order("Rollout", "salary", PLACE, version, MIDDAY, goal, timeout, gitops)
 
 
 def says(phase, message=""):
@@ -187,6 +188,49 @@ def test_a_template_in_another_object_is_refused():
     with pytest.raises(StepFailed, match="workloadRef"):
         deploy(world, order(), world.looks())
     assert world.patches == []
+
+
+def test_a_name_that_is_mistyped_is_not_added():
+    """It would be read back, and `promoted` said of pods that have the old version."""
+    world = World()
+    wanted = Order("Rollout", "salary", Place("env", "MODEL_VERSON"), "v5", MIDDAY, "canary", 60.0)
+    with pytest.raises(StepFailed, match="no container declares MODEL_VERSON"):
+        deploy(world, wanted, world.looks())
+    assert world.patches == []
+
+
+MANAGED = {
+    "nobody": {},
+    "Argo CD by annotation": {"annotations": {"argocd.argoproj.io/tracking-id": "salary:x"}},
+    "Argo CD by label": {"labels": {"argocd.argoproj.io/instance": "salary"}},
+    "Flux": {"labels": {"kustomize.toolkit.fluxcd.io/name": "salary"}},
+    "Flux by Helm": {"labels": {"helm.toolkit.fluxcd.io/name": "salary"}},
+    "a Helm chart": {"labels": {"app.kubernetes.io/instance": "salary"}, "managedFields": [{"manager": "helm"}]},
+    "Argo CD as manager": {
+        "labels": {"app.kubernetes.io/instance": "salary"},
+        "managedFields": [{"manager": "argocd-controller"}],
+    },
+}
+
+
+@pytest.mark.parametrize("case", MANAGED)
+def test_what_git_sets_is_not_changed(case):
+    """By the marks by which modelmend knows it; the message says who and what to do, and `ignored` is obeyed."""
+    world = World(script={3: says("Healthy"), 5: says("Healthy")})
+    world.obj["metadata"] |= MANAGED[case]
+    who = manager(world.obj)
+    if who:
+        with pytest.raises(StepFailed, match=f"v5: {who} sets its spec .*git-set-version.*`ignored`"):
+            deploy(world, order(), world.looks())
+        assert world.patches == []
+    assert deploy(world, order(gitops="ignored" if who else ""), world.looks()) == "v5"
+
+
+def test_what_git_has_set_already_is_waited_for():
+    """Nothing is changed, so nobody undoes it."""
+    world = World("v5", {1: says("Healthy", ""), 2: says("Healthy")})
+    world.obj["metadata"] |= {**MANAGED["Flux"], "generation": 2}
+    assert deploy(world, order(), world.looks()) == "v5"
 
 
 @pytest.mark.parametrize("text", ["90s", "10m", "1h30m", "0s", "2h", "1h0m5s"])

@@ -43,6 +43,13 @@ spec: {template: {spec: {containers: [{image: reg/wages:v4}]}}}
         (KUSTOMIZATION, "images[1].newTag", "v5", "'v4'", "'v5'"),
         (KUSTOMIZATION, "images[name=reg/other].newTag", "it's", "'v4'", "'it''s'"),
         (KUSTOMIZATION, "images[0].newTag", "1.10", "newTag: v4\n", 'newTag: "1.10"\n'),
+        (KUSTOMIZATION, "images[0].newTag", "1e3", "newTag: v4\n", 'newTag: "1e3"\n'),
+        (KUSTOMIZATION, "images[0].newTag", "1234e12", "newTag: v4\n", 'newTag: "1234e12"\n'),
+        (KUSTOMIZATION, "images[0].newTag", "0o17", "newTag: v4\n", 'newTag: "0o17"\n'),
+        (KUSTOMIZATION, "images[0].newTag", ".5", "newTag: v4\n", 'newTag: ".5"\n'),
+        (KUSTOMIZATION, "images[0].newTag", "-x", "newTag: v4\n", 'newTag: "-x"\n'),
+        (KUSTOMIZATION, "images[0].newTag", "y", "newTag: v4\n", 'newTag: "y"\n'),
+        (KUSTOMIZATION, "images[0].newTag", "null", "newTag: v4\n", 'newTag: "null"\n'),
         (KUSTOMIZATION, "images[0].newTag", "yes", "newTag: v4\n", 'newTag: "yes"\n'),
         (KUSTOMIZATION, "images[0].newTag", "v5 # not a comment", "newTag: v4\n", 'newTag: "v5 # not a comment"\n'),
         (KUSTOMIZATION, "images[0].newTag", "a\nb: c", "newTag: v4\n", 'newTag: "a\\nb: c"\n'),
@@ -94,6 +101,9 @@ def test_of_several_documents_the_named_one_is_meant():
         (KUSTOMIZATION, "images[x].newTag", r"want \[0\] or \[name=value\], got \[x\]"),
         (KUSTOMIZATION, "images[", "want a path such as"),
         ("a: [", "a", "the file is no YAML"),
+        ("a: &tag v4\nb: *tag\n", "a", "want a value of its own there, found one that an anchor shares"),
+        ("a: &tag v4\nb: *tag\n", "b", "found one that an anchor shares"),
+        ("a: &all {tag: v4}\nb: *all\n", "b.tag", "found one that an anchor shares"),
     ],
 )
 def test_a_place_that_is_not_there_is_refused(text, path, said):

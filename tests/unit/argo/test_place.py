@@ -54,12 +54,15 @@ CASES = {
         ),
     ),
     "a variable from elsewhere": (ENV, obj({"name": "main", "env": [SECRET]})),
+    "one empty, one from elsewhere": (ENV, obj(container(MODEL_VERSION=""), {"name": "two", "env": [SECRET]})),
     "a container without variables": (ENV, obj({"name": "main"})),
     "a label": (LABEL, obj(container(), labels={"example.com/version": "v4", "app": "salary"})),
     "no label yet": (LABEL, obj(container())),
     "no pod template": (IMAGE, obj()),
 }
-VERSIONS = ("v5", "r-3f2a-0-1", "", "a b", "v5\nv6", "-v5", "v" * 64, "v" * 129, "sha256:abc")
+UNDECLARED = {"no variable yet", "a container without variables", "no label yet"}
+"""Where modelmend adds what the Model names, and a step refuses: a parameter has nobody who has checked its name."""
+VERSIONS = ("$(id)", "v5", "r-3f2a-0-1", "", "a b", "v5\nv6", "-v5", "v" * 64, "v" * 129, "sha256:abc")
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -70,6 +73,10 @@ def test_reading_and_writing_are_what_modelmend_does(case):
     theirs = serving.Serving("Rollout", "salary", serving.VersionPlace(where, name, *chosen)).plain()
     assert place.read(found) == serving.read_version(theirs, found)
     for version in VERSIONS:
+        if case in UNDECLARED:
+            with pytest.raises(StepFailed, match=r"version: want|declares MODEL_VERSION|declare no label example.com"):
+                place.patch(found, version)
+            continue
         try:
             expected = serving.version_patch(theirs, found, version)
         except PermanentError:
@@ -77,6 +84,35 @@ def test_reading_and_writing_are_what_modelmend_does(case):
                 place.patch(found, version)
         else:
             assert place.patch(found, version) == expected
+
+
+@pytest.mark.parametrize(
+    ("case", "doubt"),
+    [
+        ("an empty variable", ""),
+        ("no variable yet", "no container declares MODEL_VERSION"),
+        (
+            "a container that is not there",
+            "no container has a version in the image reg/salary:{version} that can be read",
+        ),
+        ("a variable from elsewhere", "no container has a version in the env MODEL_VERSION that can be read"),
+        ("one empty, one from elsewhere", "no container has a version in the env MODEL_VERSION that can be read"),
+        ("two that contradict each other", "its containers contradict each other: v3, v4"),
+        ("only another image", "no container has a version in the image reg/salary:{version} that can be read"),
+        ("an image without a tag", ""),
+        ("no label yet", "its pods declare no label example.com/version"),
+    ],
+)
+def test_where_no_version_is_read_it_says_whether_there_can_be_one(case, doubt):
+    """Only a place that is there and empty says that none serves."""
+    (where, name, *chosen), found = CASES[case]
+    assert Place(where, name, *chosen).read(found) is None
+    assert Place(where, name, *chosen).doubt(found) == doubt
+
+
+def test_a_label_that_is_empty_is_no_doubt():
+    """It is declared."""
+    assert Place(*LABEL).doubt(obj(container(), labels={"example.com/version": ""})) == ""
 
 
 @pytest.mark.parametrize(

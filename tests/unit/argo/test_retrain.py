@@ -222,10 +222,10 @@ class Objects:
         return self.objects[kind]
 
 
-def champion(api, name="bikes", patience=5.0):
+def champion(api, name="bikes", patience=5.0, variable="V", *, first=False):
     now = [0.0]
     looks = Looks(patience, clock=lambda: now[0], sleep=lambda length: now.__setitem__(0, now[0] + length))
-    return asking.champion(api, "Rollout", name, Place("env", "V"), looks)
+    return asking.champion(api, "Rollout", name, Place("env", variable), looks, first=first)
 
 
 def test_the_champion_is_what_is_stable():
@@ -234,6 +234,25 @@ def test_the_champion_is_what_is_stable():
     canary = Objects(current="b", stable="a")
     assert (champion(canary), canary.asked) == ("old", [("Rollout", "bikes"), ("ReplicaSet", "bikes-a")])
     assert champion(Objects(current="b", stable="")) == "new"
+
+
+def test_that_none_serves_is_believed_only_where_it_can_be():
+    """A variable that is empty, or a registry without versions; a name that is mistyped spares nobody the champion."""
+    api = Objects(current="b", stable="b")
+    with pytest.raises(StepFailed, match=r"^Rollout ml/bikes: which version serves cannot be told: no .* declares VV$"):
+        champion(api, variable="VV")
+    assert champion(api, variable="VV", first=True) is None
+    api.objects["Rollout"] = api.serving("", {"currentPodHash": "b", "stableRS": "b"})
+    assert champion(api) is None
+
+
+def test_what_is_registered_is_counted(monkeypatch, registry):
+    """Not what is only trained; a registry that nobody has written to has none."""
+    assert registry.versions() == set()
+    train_one(monkeypatch, "w-1")
+    assert registry.versions() == set()
+    registry.candidate("w-1").rename(registry.version("w-1"))
+    assert registry.versions() == {"w-1"}
 
 
 def test_an_api_server_that_is_away_is_asked_again():

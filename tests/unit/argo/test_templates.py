@@ -8,6 +8,7 @@ import yaml
 
 ROOT = Path(__file__).parents[3]
 ARGO = ROOT / "argo"
+SAMPLE = ROOT / "manifests" / "samples"
 README = (ARGO / "README.md").read_text()
 BY_MODELMEND = frozenset({"kind", "name", "namespace", "version", "remediation", "branch"})
 """What the action `rollout` adds to the parameters of a Model's `gitops` (controller/actions/rollout.py)."""
@@ -170,19 +171,57 @@ def test_every_pod_is_one_that_a_restricted_namespace_takes(template):
 
 
 @pytest.mark.parametrize("template", TEMPLATES)
-def test_an_account_may_do_what_the_readme_says(template):
-    """Each template has an account of its own, bound to a Role of its own, in its own namespace."""
-    account, role, binding = (each for _, each in documents(ARGO / "accounts" / f"{template}.yaml"))
-    assert TEMPLATES[template][1]["spec"]["serviceAccountName"] == account["metadata"]["name"] == template
-    assert (role["kind"], binding["roleRef"]["name"], binding["subjects"]) == (
-        "Role",
-        template,
-        [{"kind": "ServiceAccount", "name": template}],
-    )
-    may = {resource: rule["verbs"] for rule in role["rules"] for resource in rule["resources"]}
-    row = next(line for line in README.splitlines() if line.startswith(f"| `{template}` | `workflowtaskresults`"))
-    said = {name: verbs.split(", ") for name, verbs in re.findall(r"`(\w+)`: ([a-z, ]+?)(?:;| \|)", row)}
-    assert said == may
+def test_accounts_may_do_what_the_readme_says(template):
+    """Each that a template's pods run as has a Role of its own, in its own namespace."""
+    parts = [each for _, each in documents(ARGO / "accounts" / f"{template}.yaml")]
+    spec = TEMPLATES[template][1]["spec"]
+    used = {each.get("serviceAccountName", spec["serviceAccountName"]) for each in spec["templates"]}
+    assert spec["serviceAccountName"] == template
+    assert used == {each["metadata"]["name"] for each in parts}
+    for account, role, binding in (parts[at : at + 3] for at in range(0, len(parts), 3)):
+        name = account["metadata"]["name"]
+        assert (role["kind"], role["metadata"]["name"], binding["roleRef"]["name"]) == ("Role", name, name)
+        assert binding["subjects"] == [{"kind": "ServiceAccount", "name": name}]
+        may = {resource: rule["verbs"] for rule in role["rules"] for resource in rule["resources"]}
+        row = next(line for line in README.splitlines() if line.startswith(f"| `{name}` |"))
+        said = {name: verbs.split(", ") for name, verbs in re.findall(r"`(\w+)`: ([a-z, ]+?)(?:;| \|)", row)}
+        assert said == may
+
+
+def test_only_the_steps_that_ask_for_what_serves_may():
+    """validate, train and register run code on data, and may report outputs."""
+    _, body = TEMPLATES["retrain-model"]
+    accounts = {each["name"]: each.get("serviceAccountName") for each in body["spec"]["templates"]}
+    assert {name for name, account in accounts.items() if account} == {"evaluate", "deploy"}
+    for name in ("evaluate", "deploy"):
+        assert accounts[name] == f"retrain-model-{name}"
+
+
+def test_what_mounts_the_registry_is_where_the_others_are():
+    """Each pod carries the label that its own affinity asks for, so that the first one finds a node, too."""
+    _, template = TEMPLATES["retrain-model"]
+    [(_, rollout)] = documents(SAMPLE / "rollout.yaml")
+    pod = rollout["spec"]["template"]
+    for labels, affinity in (
+        (template["spec"]["podMetadata"]["labels"], template["spec"]["affinity"]),
+        (pod["metadata"]["labels"], pod["spec"]["affinity"]),
+    ):
+        [term] = affinity["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+        assert term["topologyKey"] == "kubernetes.io/hostname"
+        assert term["labelSelector"]["matchLabels"] == {"modelmend.io/registry": "model-registry"}
+        assert labels.items() >= term["labelSelector"]["matchLabels"].items()
+
+
+def test_the_sample_is_applied_by_two_commands():
+    """The same in both places; what says which version serves is created once, and the first Workflow goes by itself."""
+    commands = ["kubectl apply -k manifests/samples", "kubectl create -f manifests/samples/rollout.yaml"]
+    commands[1] += " -f manifests/samples/first-version.yaml"
+    assert all(command in README and command in (SAMPLE / "kustomization.yaml").read_text() for command in commands)
+    resources = yaml.safe_load((SAMPLE / "kustomization.yaml").read_text())["resources"]
+    assert not {"rollout.yaml", "first-version.yaml"} & set(resources)
+    [(_, first)] = documents(SAMPLE / "first-version.yaml")
+    assert (first["metadata"].get("name"), first["metadata"]["generateName"]) == (None, "bikes-")
+    assert first["spec"]["ttlStrategy"]["secondsAfterCompletion"] == 7 * 24 * 3600
 
 
 def test_everything_is_applied():

@@ -1,5 +1,5 @@
-// Argo Events' own code on argo/eventsource.yaml and argo/sensor.yaml: validates both, and writes what the sensor would
-// send for each event of given.json into recorded.json. Run by hand when one of them changes (it compiles for minutes):
+// Argo Events' own code on argo/eventsource.yaml and argo/sensor.yaml: validates both, and writes whether the sensor
+// lets each event of given.json pass, and what it would send, into recorded.json. Run by hand when one of them changes (it compiles for minutes):
 //
 //	go mod init recording && go get github.com/argoproj/argo-events@v1.9.11 && go mod tidy
 //	go run . ../../../../argo given.json recorded.json
@@ -14,6 +14,7 @@ import (
 	"github.com/argoproj/argo-events/pkg/apis/events/v1alpha1"
 	"github.com/argoproj/argo-events/pkg/reconciler/eventsource"
 	"github.com/argoproj/argo-events/pkg/reconciler/sensor"
+	"github.com/argoproj/argo-events/pkg/sensors/dependencies"
 	"github.com/argoproj/argo-events/pkg/sensors/triggers"
 	"sigs.k8s.io/yaml"
 )
@@ -21,7 +22,7 @@ import (
 type sent struct {
 	ContentType string `json:"contentType"`
 	Body        string `json:"body"`
-	Error       string `json:"error"`
+	Passed      bool   `json:"passed"`
 }
 
 func must(err error) {
@@ -54,11 +55,12 @@ func main() {
 		context := &v1alpha1.EventContext{ID: "of Argo Events", Source: "ml-events", Type: "webhook", DataContentType: "application/json"}
 		events := map[string]*v1alpha1.Event{forward.Spec.Dependencies[0].Name: {Context: context, Data: data}}
 		var made sent
-		if body, err := triggers.ConstructPayload(events, http.Payload); err != nil {
-			made.Error = err.Error()
-		} else {
-			made.Body = string(body)
+		for _, event := range events { // an error, such as a path that is not there, is logged by the sensor
+			made.Passed, _ = dependencies.Filter(event, forward.Spec.Dependencies[0].Filters, "")
 		}
+		body, err := triggers.ConstructPayload(events, http.Payload)
+		must(err)
+		made.Body = string(body)
 		value, _, err := triggers.ResolveParamValue(http.DynamicHeaders[0].Src, events)
 		must(err)
 		made.ContentType = *value
@@ -69,6 +71,7 @@ func main() {
 	written := json.NewEncoder(file)
 	written.SetIndent("", " ")
 	must(written.Encode(map[string]any{
+		"filters": forward.Spec.Dependencies[0].Filters,
 		"payload": http.Payload[0].Src.DataTemplate, "contentType": http.DynamicHeaders[0].Src.DataTemplate, "cases": cases,
 	}))
 }
