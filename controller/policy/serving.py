@@ -86,6 +86,8 @@ def version_patch(serving: Mapping[str, Any], obj: Mapping[str, Any], version: s
     if not _at(obj, "spec", "template", "spec"):
         raise NoPlace(f"{serving['kind']} {serving['name']} has no pod template of its own")
     if place["in"] == "label":
+        if place["name"] not in (_at(obj, "spec", "template", "metadata").get("labels") or {}):
+            raise NoPlace(f"{serving['kind']} {serving['name']}: its pod template has no label {place['name']}")
         return {"spec": {"template": {"metadata": {"labels": {place["name"]: version}}}}}
     containers = deepcopy(_containers(obj))
     chosen = _meant(place, containers)
@@ -135,9 +137,11 @@ def _meant(place: Mapping[str, Any], containers: Iterable[dict[str, Any]]) -> li
 
 def _only(place: Mapping[str, Any], containers: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The one container in which the version can only belong, though it does not stand there yet."""
-    if len(containers) != 1 or (place["in"] == "env" and "valueFrom" in (_variable(place, containers[0]) or {})):
+    if len(containers) != 1:
         return []
-    return containers
+    # A variable that is not declared is mistyped: set beside the right one, it would read back and change nothing.
+    declared = place["in"] != "env" or "valueFrom" not in (_variable(place, containers[0]) or {"valueFrom": None})
+    return containers if declared else []
 
 
 def _carried(place: Mapping[str, Any], container: Mapping[str, Any]) -> str | None:
@@ -154,10 +158,10 @@ def _carried(place: Mapping[str, Any], container: Mapping[str, Any]) -> str | No
 def _carry(place: Mapping[str, Any], container: dict[str, Any], version: str) -> None:
     if place["in"] == "image":
         container["image"] = place["name"].replace(VERSION, version)
-    elif variable := _variable(place, container):
-        variable["value"] = version
     else:
-        container["env"] = [*(container.get("env") or ()), {"name": place["name"], "value": version}]
+        variable = _variable(place, container)
+        assert variable is not None
+        variable["value"] = version
 
 
 def _variable(place: Mapping[str, Any], container: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -108,7 +108,6 @@ def test_the_version_is_read_where_the_model_says(
             container("main", env=[{"name": "MODEL_VERSION"}]),
             container("main", env=[{"name": "MODEL_VERSION", "value": "v5"}]),
         ),
-        (ENV, container("main"), container("main", env=[{"name": "MODEL_VERSION", "value": "v5"}])),
     ],
 )
 def test_a_version_is_written_into_its_container(
@@ -135,6 +134,13 @@ def test_every_container_that_carries_the_version_is_set() -> None:
     assert [one["image"][-2:] for one in moved["spec"]["template"]["spec"]["containers"]] == ["v5", "v5"]
     alone = patched(both, version_patch(serving(VersionPlace("image", IMAGE.name, "b")), both, "v5"))
     assert [one["image"][-2:] for one in alone["spec"]["template"]["spec"]["containers"]] == ["v4", "v5"]
+
+
+@pytest.mark.parametrize("place", [ENV, LABEL])
+def test_what_is_not_declared_is_not_added(place: VersionPlace) -> None:
+    """A mistyped name set beside the right one would read back as the new version, and change nothing that serves."""
+    with pytest.raises(NoPlace, match=r"MODEL_VERSION|example.com/version"):
+        version_patch(serving(place), rollout(container("main")), "v5")
 
 
 def test_a_label_is_written_on_the_pod_template() -> None:
