@@ -66,8 +66,6 @@ def ensure(
     :param tried: an attempt of this process got no answer, and may have begun it.
     Raises TemporaryError: call again later.
     """
-    if intent.ref:
-        return dict(intent.ref)
     try:
         match intent.action:
             case "workflow":

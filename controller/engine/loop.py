@@ -411,12 +411,13 @@ class Engine:
                 log.exception("a result cannot be recorded: %r", result)
                 self._count_error("internal", error)
                 results.popleft()
+                # An action stays in hand, lest it is done twice: its remediation times out, its fate unknown.
+                if not isinstance(result, ActionEnded):
+                    self._workers.recorded(result)
                 if isinstance(result, SampleTaken):
                     with self.leadership.transaction() as turn:
                         _look_later(result.remediation.id, turn)
-                if not isinstance(result, ActionEnded):
-                    self._workers.recorded(result)  # another sample may be taken; an action stays in hand, lest it
-                continue  # is done twice: its remediation will time out, its fate unknown
+                continue
             results.popleft()
             self._workers.recorded(result)
             observing.go_on(result, self._following, self._workers)

@@ -263,7 +263,7 @@ class Workers:
     def _put_off(self, intent: Intent, key: object, job: _Job, error: TemporaryError) -> None:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
         asked = error.retry_after or 0.0
-        seconds = max(asked, pause(failures, FIRST_PAUSE, LONGEST_PAUSE, random.random()))  # noqa: S311
+        seconds = max(asked, pause(failures, FIRST_PAUSE, LONGEST_PAUSE, random.random()))  # noqa: S311 — spreads, hides nothing
         log.warning("action of %s: tried again in %.1f s: %s", intent.key, seconds, error)
         with self._lock:
             if job.cancelled.is_set():

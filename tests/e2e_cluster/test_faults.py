@@ -139,7 +139,10 @@ def test_a_quota_is_named_and_when_it_is_raised_the_next_event_succeeds(stage, k
     assert stage.workflows() == []
 
     kube.patch(QUOTA, namespace, "few", {"spec": {"hard": {"count/workflows.argoproj.io": "9"}}})
-    raised = lambda: kube.get(QUOTA, namespace, "few")["status"]["hard"] == {"count/workflows.argoproj.io": "9"}  # noqa: E731
+
+    def raised():
+        return kube.get(QUOTA, namespace, "few")["status"]["hard"] == {"count/workflows.argoproj.io": "9"}
+
     stage.until(raised, "the quota raised")
     stage.post(drift("e-2", "wages"))
     mended = stage.reach("e-2", "Succeeded")
@@ -281,7 +284,10 @@ def test_a_person_cancels_and_the_pod_ends(stage, kube, namespace):
     stage.template("retrain", python("import time", "time.sleep(300)"))
     stage.start()
     stage.post(drift("e-1", "salary"))
-    running = lambda: [pod for pod in kube.list(POD, namespace)[0] if pod["status"]["phase"] == "Running"]  # noqa: E731
+
+    def running():
+        return [pod for pod in kube.list(POD, namespace)[0] if pod["status"]["phase"] == "Running"]
+
     stage.until(running, "a pod that runs")
     done = stage.served.run("cancel", stage.about("e-1")["id"], "--reason", "wrong data")
     assert done.returncode == 0, done.stderr

@@ -243,3 +243,26 @@ def test_backlog_of_an_unclean_stop_is_taken_with_care(stage: Staged, monkeypatc
     with scene.db.read() as conn:
         left = conn.execute(select(func.count()).where(e.decided_at.is_(None) | e.in_hand)).scalar_one()
     assert (len(taken), left, sum(scene.tally().values())) == (5, 0, 5)
+
+
+def test_a_sample_that_cannot_be_recorded_is_taken_again(stage: Staged, monkeypatch: pytest.MonkeyPatch):
+    """A fault of ours in recording one sample costs that sample, not the verification."""
+    scene = stage(
+        policy(
+            "steps: [{name: retrain, command: {argv: [x]}, verify: "
+            "[{command: {argv: [y]}, every: 5m, settle: 0s, for: 0s, within: 1h}]}]"
+        )
+    )
+    real, calls = loop.record_sample, []
+
+    def record_sample(*given):
+        calls.append(1)
+        if len(calls) == 1:
+            raise ZeroDivisionError("no such luck")
+        return real(*given)
+
+    monkeypatch.setattr(loop, "record_sample", record_sample)
+    scene.send()
+    assert scene.remediation().phase == "Verifying"
+    scene.advance("2m")
+    assert (scene.remediation().phase, len(calls)) == ("Succeeded", 2)
