@@ -66,6 +66,8 @@ def ensure(
     :param tried: an attempt of this process got no answer, and may have begun it.
     Raises TemporaryError: call again later.
     """
+    if intent.ref:  # recorded as made: never made again
+        return dict(intent.ref)
     try:
         match intent.action:
             case "workflow":
