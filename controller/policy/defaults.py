@@ -23,6 +23,7 @@ class Fallback:
     wait: timedelta
     unless: tuple[Corroboration, ...]
     limits: Limits
+    approval_expires: timedelta
     command_timeout: timedelta
     request_timeout: timedelta
     workflow_timeout: timedelta
@@ -45,6 +46,7 @@ BUILT_IN = Fallback(
         max_age=timedelta(hours=48),
         min_samples=0,
     ),
+    approval_expires=timedelta(hours=24),
     command_timeout=timedelta(minutes=15),
     request_timeout=timedelta(minutes=15),
     workflow_timeout=timedelta(hours=6),
@@ -67,6 +69,7 @@ def read_defaults(spec: Place) -> Fallback:
         wait=duration(fields, "wait", BUILT_IN.wait, zero=True),
         unless=() if ignores_quality(fields) else BUILT_IN.unless,
         limits=read_limits(fields, BUILT_IN.limits),
+        approval_expires=read_approval(fields, BUILT_IN.approval_expires),
         command_timeout=duration(timeout, "command", BUILT_IN.command_timeout),
         request_timeout=duration(timeout, "request", BUILT_IN.request_timeout),
         workflow_timeout=duration(timeout, "workflow", BUILT_IN.workflow_timeout),
@@ -103,7 +106,7 @@ def ignores_quality(fields: Fields) -> bool:
 def read_mode(fields: Fields, fallback: Mode) -> Mode:
     """`mode`, as written or as it falls back."""
     place = fields.get("mode")
-    mode: Mode = place.one_of("audit", "enforce", later=("approve",)) if place else fallback
+    mode: Mode = place.one_of("audit", "approve", "enforce") if place else fallback
     return mode
 
 
@@ -129,6 +132,11 @@ def read_limits(fields: Fields, fallback: Limits) -> Limits:
         min_samples=samples.whole(0) if samples else fallback.min_samples,
         scope=choice,
     )
+
+
+def read_approval(fields: Fields, fallback: timedelta) -> timedelta:
+    """How long a person is waited for: `approval.expires`, as written or as it falls back."""
+    return duration(fields.at("approval").fields("approval"), "expires", fallback) if "approval" in fields else fallback
 
 
 def _budget(limits: Fields, fallback: Budget) -> Budget:

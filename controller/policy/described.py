@@ -70,7 +70,11 @@ _ARGUMENT = "a string or {expr: EXPRESSION}"
 _SETTLE = Key("After the action's end nothing is asked for so long.", _DURATION, "10m")
 _FOR = Key("What is found, recovered or worse, must hold for so long.", _DURATION, "5m")
 _WITHIN = Key("The deadline, from the action's end; longer than settle and for together.", _DURATION, "4h")
-_MODE = Key("audit decides and records only, enforce acts.", _one_of("audit", "enforce"), "audit")
+_MODE = Key(
+    "audit decides and records only, approve asks a person before each step that changes something, enforce acts.",
+    _one_of("audit", "approve", "enforce"),
+    "audit",
+)
 _SEVERITY = Key("The worst is asked first, and notifications carry it.", _one_of("P1", "P2", "P3", "P4"), "P2")
 _WAIT = Key("Once a trigger is true, wait so long for what else comes, then ask the guards once.", _DURATION, "0s")
 _UNLESS = Key(
@@ -80,6 +84,7 @@ _UNLESS = Key(
 )
 _DATA_QUALITY = Key("ignore turns the default `unless` off; nothing else does.", _one_of("ignore"))
 _LIMITS = Key("What holds remediations back.", _object("limits"))
+_APPROVAL = Key("How a person is asked.", _object("approval"))
 _TEMPLATE = Key("The WorkflowTemplate, of the document's own namespace.", _object("reference"), required=True)
 
 
@@ -192,6 +197,7 @@ _POLICY: Mapping[str, Mapping[str, Key]] = {
         "unless": _UNLESS,
         "dataQuality": _DATA_QUALITY,
         "limits": _LIMITS,
+        "approval": _APPROVAL,
         "steps": Key(
             "A ladder: the next step is taken when one failed or did not help.", _list(_object("step")), required=True
         ),
@@ -261,6 +267,7 @@ _POLICY: Mapping[str, Mapping[str, Key]] = {
         "failures": Key("How many that did not help.", _whole(1), required=True),
         "within": Key("In which time.", _DURATION, required=True),
     },
+    "approval": {"expires": Key("Without an answer for so long it is a no.", _DURATION, "24h")},
     "step": {
         "name": Key("Unique in the policy.", _text(maxLength=253), required=True),
         "workflow": Key("Run an Argo Workflow from a WorkflowTemplate.", _object("workflow")),
@@ -269,6 +276,7 @@ _POLICY: Mapping[str, Mapping[str, Key]] = {
         "command": Key("Run a local process of the server; not with a PostgreSQL store.", _object("command")),
         "request": Key("Make an HTTP call under an idempotency key; any 2xx is done.", _object("request")),
         "page": Key("Tell people; only as the last step.", _object("page")),
+        "approve": Key("true: ask a person before this step, whatever the mode.", _FLAG, "false"),
         "verify": Key(
             "How to prove that it helped: a list, taken in order, each entry exactly one of rollout, command, quiet "
             "and resolved; or the word none. Required but for page.",
@@ -317,6 +325,7 @@ _OTHERS: Mapping[str, Mapping[str, Key]] = {
         "unless": _UNLESS,
         "dataQuality": _DATA_QUALITY,
         "limits": _LIMITS,
+        "approval": _APPROVAL,
         "timeout": Key("How long actions may take.", _object("timeout")),
         "settle": _SETTLE,
         "for": _FOR,

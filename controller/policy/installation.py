@@ -96,6 +96,7 @@ def defaults_faults(fallback: Fallback, spec: Mapping[str, Any], installation: I
     """The same of a Defaults document, whose text is `spec`."""
     faults = _corroboration_faults("spec.unless", fallback.unless[: _written_unless(spec)], installation)
     found = [("spec.wait", fallback.wait, "events"), *_limit_spans(fallback.limits)]
+    found += [("spec.approval.expires", fallback.approval_expires, "decisions")]
     found += [("spec.timeout.command", fallback.command_timeout, "decisions")]
     found += [("spec.timeout.request", fallback.request_timeout, "decisions")]
     found += [("spec.timeout.workflow", fallback.workflow_timeout, "decisions")]
@@ -166,6 +167,7 @@ def spans(policy: Policy) -> Iterator[_Span]:
         yield from _corroboration_spans(f"{path}.require", trigger.require)
     yield from _corroboration_spans("spec.unless", policy.unless)
     yield from _limit_spans(policy.limits)
+    yield "spec.approval.expires", policy.approval_expires, "decisions"
     for at, step in enumerate(policy.steps):
         if not isinstance(step.action, PageAction):
             yield f"spec.steps[{at}].{step.action.kind}.timeout", step.action.timeout, "decisions"

@@ -11,6 +11,7 @@ from controller.policy.defaults import (
     Fallback,
     duration,
     ignores_quality,
+    read_approval,
     read_defaults,
     read_limits,
     read_mode,
@@ -53,6 +54,7 @@ def read_policy(text: dict[str, Any]) -> tuple[Policy, list[str]]:
         wait=duration(fields, "wait", fallback.wait, zero=True),
         unless=read_unless(fields.get("unless"), fallback.unless if guarded else ()),
         limits=read_limits(fields, fallback.limits),
+        approval_expires=read_approval(fields, fallback.approval_expires),
         steps=steps,
     )
     return _keep(policy, faults, _policies), faults

@@ -62,9 +62,13 @@ def _read_step(place: Place, fallback: Fallback) -> Step:
     if isinstance(action, PageAction):
         if "verify" in fields:
             fields.at("verify").refuse("a page has nothing to verify, leave it out")
+        if "approve" in fields:
+            fields.at("approve").refuse("a page asks nobody before it, leave it out")
         return Step(label, action)
     verify = fields.need("verify", 'a list of verifications, or "none"')
-    return Step(label, action, _read_verifications(verify, fallback) if verify else ())
+    asked = fields.get("approve")
+    verifications = _read_verifications(verify, fallback) if verify else ()
+    return Step(label, action, verifications, approve=asked.flag() if asked else False)
 
 
 def _read_action(fields: Fields, kind: str, fallback: Fallback) -> Action:

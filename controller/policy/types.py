@@ -15,7 +15,7 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from controller.policy.expression import Expression
 
 Severity: TypeAlias = Literal["P1", "P2", "P3", "P4"]
-Mode: TypeAlias = Literal["audit", "enforce"]
+Mode: TypeAlias = Literal["audit", "approve", "enforce"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,12 +213,16 @@ Verification: TypeAlias = CommandVerification | QuietVerification | ResolvedVeri
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A rung of the ladder: one action, and how to verify that it helped. No `verify`: unverified."""
+    """A rung of the ladder: one action, and how to verify that it helped. No `verify`: unverified.
+
+    `approve` True: a person is asked before it, whatever the policy's mode.
+    """
 
     name: str
     action: Action
     verify: tuple[Verification, ...] = ()
     on_worse: Literal["stop"] = "stop"
+    approve: bool = False
 
     @property
     def kind(self) -> Literal["change", "page"]:
@@ -246,7 +250,17 @@ class Policy:
     wait: timedelta
     unless: tuple[Corroboration, ...]
     limits: Limits
+    approval_expires: timedelta
     steps: tuple[Step, ...]
+
+    def asks(self, step: Step) -> bool:
+        """Whether a person must agree before this step: the mode asks before what changes, `approve` before its own."""
+        return step.approve or (self.mode == "approve" and step.changing)
+
+    @property
+    def asking(self) -> bool:
+        """True where any step waits for a person's word."""
+        return any(self.asks(step) for step in self.steps)
 
     @property
     def key(self) -> str:

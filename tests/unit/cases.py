@@ -94,6 +94,7 @@ def policy(*steps: Step, **changes: Any) -> Policy:
         wait=timedelta(),
         unless=(),
         limits=LIMITS,
+        approval_expires=DAY,
         steps=steps or (command(),),
     )
     return replace(plain, **changes)

@@ -52,6 +52,7 @@ def test_every_document_on_the_pages_is_valid(text):
         ("settle", BUILT_IN.settle),
         ("for", BUILT_IN.hold),
         ("within", BUILT_IN.within),
+        ("expires", BUILT_IN.approval_expires),
         ("every", EVERY),
     ],
 )

@@ -47,6 +47,7 @@ spec:
   unless: [{type: ml.data.quality.failed, when: 'data.feature == "x"', within: 6h}]
   dataQuality: ignore
   limits: {cooldown: 1d, budget: {max: 2, within: 7d}, breaker: {failures: 2, within: 14d}, maxAge: 2d, minSamples: 5, scope: policy}
+  approval: {expires: 12h}
   steps:
   - name: retrain
     workflow:
@@ -60,6 +61,7 @@ spec:
     - {quiet: 30m, settle: 10m, within: 4h}
     - {resolved: {}, settle: 10m, for: 5m, within: 4h}
     onWorse: stop
+    approve: true
   - {name: job, job: {cronJobRef: {name: nightly}, env: {MODEL: {expr: model.name}}, timeout: 6h}, verify: none}
   - {name: abort, rollout: {abort: canary, timeout: 30m}, verify: none}
   - {name: promote, rollout: {promote: full}, verify: none}
@@ -101,6 +103,7 @@ spec:
   unless: [{type: ml.data.quality.failed, within: 6h}]
   dataQuality: ignore
   limits: {cooldown: 12h, scope: model}
+  approval: {expires: 12h}
   timeout: {command: 30m, request: 2m, workflow: 6h, job: 6h, rollout: 30m}
   settle: 5m
   for: 5m
@@ -263,6 +266,7 @@ DEFAULTS = {
     "within": BUILT_IN.within,
     "cooldown": BUILT_IN.limits.cooldown,
     "maxAge": BUILT_IN.limits.max_age,
+    "expires": BUILT_IN.approval_expires,
 }
 TIMEOUTS = {
     "workflow": BUILT_IN.workflow_timeout,
@@ -302,6 +306,7 @@ def test_other_defaults_are_the_parsers():
         ("limits", "breaker"): f"{{failures: {limits.breaker.failures}, within: {limits.breaker.within.days}d}}",
         ("page", "receiver"): "default",
         ("step", "onWorse"): "stop",
+        ("step", "approve"): "false",
         ("command", "idempotent"): "false",
         ("request", "method"): "POST",
         ("outputs", "version"): "model-version",
