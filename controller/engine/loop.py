@@ -32,6 +32,7 @@ from controller.engine.rules import Rules
 from controller.engine.using import renew, use
 from controller.engine.working import ActionBegun, ActionEnded, Looked, NoLongerWanted, Result, SampleTaken, Workers
 from controller.errors import Conflict, ModelmendError, NotLeader, TemporaryError
+from controller.events.event import OWN_SOURCE
 from controller.kube import Kube
 from controller.metrics import Metrics
 from controller.policy import PolicySet
@@ -221,7 +222,7 @@ class Engine:
             for stored in batch:
                 self._use_one(stored)
             return True
-        self._decided(len(batch), answers)
+        self._decided(batch, answers)
         if self._crowded():
             self._stopped.wait(min(YIELD * self._took, LONGEST_REST))
         return True
@@ -257,16 +258,16 @@ class Engine:
             self._count_error("internal", error)
             self._quarantine(stored, "internal_error", repr(error))
             return
-        self._decided(1, answers)
+        self._decided([stored], answers)
 
     def _quarantine(self, stored: Stored, reason: str, message: str) -> None:
         evicted = careful.quarantine_event(self.leadership, stored, reason, message)
         self._metrics.decisions.labels("", "suppress", reason).inc()
         self._metrics.quarantine_evicted.inc(evicted)
-        self._on_decided(1)
+        self._on_decided(_sent([stored]))
 
-    def _decided(self, used: int, answers: Sequence[tuple[str, Decision]]) -> None:
-        self._on_decided(used)
+    def _decided(self, used: Sequence[Stored], answers: Sequence[tuple[str, Decision]]) -> None:
+        self._on_decided(_sent(used))
         for policy, decision in answers:
             self._count(policy, decision)
         if any(decision.outcome == "remediate" or decision.reason == "audit" for _, decision in answers):
@@ -467,6 +468,11 @@ class Engine:
 
     def _now(self, conn: Connection) -> datetime:
         return self.leadership.now(conn)
+
+
+def _sent(used: Sequence[Stored]) -> int:
+    """How many of the events somebody sent: intake counts those."""
+    return sum(stored.event.source != OWN_SOURCE for stored in used)
 
 
 def _given_up(act: acts.Act, why: str, turn: Turn) -> None:

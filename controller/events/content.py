@@ -22,7 +22,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from controller.errors import Fault, InvalidEvent
-from controller.events.event import Event, about_key
+from controller.events.event import OWN_SOURCE, Event, about_key
 from controller.events.scalars import (
     byte_length,
     forbidden,
@@ -123,6 +123,8 @@ def _check_formats(attributes: Mapping[str, Any], source: str, prefix: str, faul
         faults.append(Fault(f"{prefix}specversion", '"1.0"', _found(attributes, "specversion")))
     if source and not is_uri_reference(source):
         faults.append(Fault(f"{prefix}source", "a URI reference", shown(source)))
+    if source == OWN_SOURCE:
+        faults.append(Fault(f"{prefix}source", "another source than that of modelmend's own events", shown(source)))
     content_type = attributes.get("datacontenttype")
     if content_type is not None and not is_json(str(content_type).partition(";")[0].strip().lower()):
         faults.append(Fault(f"{prefix}datacontenttype", "application/json", shown(content_type)))

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+OWN_SOURCE = "modelmend"
+"""The source of our own events; no sender may use it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Event:

@@ -21,7 +21,7 @@ from sqlalchemy import func, select
 
 from controller import schema
 from controller.errors import Conflict, InvalidEvent, ModelmendError, PermanentError, TemporaryError
-from controller.events.event import Event
+from controller.events.event import OWN_SOURCE, Event
 from controller.schema import to_micros
 from controller.store.database import Database
 from controller.store.event_rows import DATA, DIGEST, Key, PostgresRows, Repeat, Row, SqliteRows, row_of
@@ -138,10 +138,11 @@ class Intake:
             self._undecided -= count
 
     def recount(self) -> None:
-        """Count the undecided events in the database."""
+        """Count the undecided events in the database, but for our own, which no sender has to wait for."""
         events = schema.events.c
         with self._db.read() as conn:
-            count = conn.execute(select(func.count()).where(events.decided_at.is_(None))).scalar_one()
+            sent = (events.decided_at.is_(None), events.source != OWN_SOURCE)
+            count = conn.execute(select(func.count()).where(*sent)).scalar_one()
         with self._lock:
             self._undecided = count
 

@@ -32,6 +32,14 @@ def test_where_the_model_comes_from(
     assert (event.model, event.version) == (model, version)
 
 
+def test_our_own_source_is_refused(read: Read, example: dict[str, Any]):
+    """Nobody speaks as modelmend: what it finds out itself could else be forged."""
+    with pytest.raises(InvalidEvent) as refused:
+        read(example | {"source": "modelmend"})
+    (fault,) = refused.value.faults
+    assert (fault.path, fault.found) == ("source", '"modelmend"')
+
+
 def test_the_version_pattern_is_configured(read: Read, example: dict[str, Any]):
     """Another installation writes versions another way."""
     example["data"]["modelVersion"] = "2024_salary"
