@@ -11,8 +11,9 @@ import pytest
 from tests.e2e_cluster.acting import kube, namespace, stage
 from tests.e2e_cluster.installing import ROOT, Installation, removed, sole
 from tests.e2e_cluster.kubectl import Kubectl
+from tests.e2e_cluster.measured import measured
 
-__all__ = ["kube", "namespace", "stage"]  # fixtures
+__all__ = ["kube", "measured", "namespace", "stage"]  # fixtures
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
