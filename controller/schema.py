@@ -296,7 +296,10 @@ remediations = Table(  # written by the engine, compare-and-set on version
     Column("parameters", Json, nullable=False),
     Column("changing", Boolean, nullable=False),  # a changing action has started, or may still come
     Column("acted", Boolean, nullable=False),  # a changing action has started
+    Column("restored", Boolean, nullable=False),  # a restoring action has started
+    Column("urgent", Boolean, nullable=False),  # its first step restores
     Column("holds_model", Boolean, nullable=False),
+    Column("waits_for", Text),  # the one that holds the model and is being stopped for this one
     Column("phase", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("message", Text, nullable=False),
@@ -308,9 +311,14 @@ remediations = Table(  # written by the engine, compare-and-set on version
     Column("deadline", Instant),
     Column("hold_reason", Text),
     Column("hold_until", Instant),
-    Column("stop_then", Text),  # next | cancelled
+    Column("approved", Boolean, nullable=False),  # a person said yes to the step at hand
+    Column("approval_expires", Instant),
+    Column("version_before", Text),  # served everything when the action at hand began
+    Column("stop_then", Text),  # next | cancelled | preempted
     Column("verdict", Text, nullable=False),
     Column("continues", Text),
+    Column("confirm_until", Instant),  # ended, and judged by later labels until then
+    Column("failed_at", Instant),  # succeeded, and counts since then as one that did not help
     Column("started_at", Instant, nullable=False),
     Column("ended_at", Instant),
     Column("held_until", Instant),

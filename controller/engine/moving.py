@@ -45,7 +45,7 @@ def _tick(ledger: Ledger, rules: Rules, r: Remediation) -> tuple[Tick, Judgement
     if r.phase is Phase.PENDING:
         policy = remediations.policy_of(ledger.turn.conn, r.policy_digest)
         used = _used(ledger, rules, r)
-        facts = hold_facts(ledger, policy, used, first=r.step == 0 and not r.acted)
+        facts = hold_facts(ledger, policy, used, first=r.approved or (r.step == 0 and not (r.acted or r.restored)))
         untils = [bar.until for bar in (*facts.pauses, *facts.silences)] + [held.until for held in facts.unless]
         wake = min((until for until in untils if until is not None), default=None)
         return Tick(refusal=hold(r.rung.changing, facts)), None, wake
@@ -80,7 +80,8 @@ def _judge(ledger: Ledger, r: Remediation) -> Judgement:
 
 def _next_look(r: Remediation, wake: datetime | None, now: datetime) -> datetime | None:
     """Never at once again: what is due and did not move waits for its next date, or for an event."""
-    dates = [date for date in (wake, r.deadline, r.hold_until) if date is not None and date > now]
+    named = (wake, r.deadline, r.hold_until, r.approval_expires)
+    dates = [date for date in named if date is not None and date > now]
     return min(dates, default=None)
 
 

@@ -120,6 +120,33 @@ def _superseded(t: _Turn) -> str:
     return f"nothing was touched by {t.step}: what the event was about has been replaced{_said(t.values)}"
 
 
+def _awaiting(t: _Turn) -> str:
+    until = f", until {when(t.values['until'])}" if t.values.get("until") else ""
+    return f"a person is asked before {t.step}{until}"
+
+
+def _approved(t: _Turn) -> str:
+    return f"{t.step} was approved by {_by(t.values)}; what may hold it is asked again"
+
+
+def _rejected(t: _Turn) -> str:
+    return f"{t.step} was rejected by {_by(t.values)}; nothing more is done"
+
+
+def _expired(t: _Turn) -> str:
+    until = f" until {when(t.values['until'])}" if t.values.get("until") else ""
+    return f"nobody answered{until} whether {t.step} may start, and that is a no"
+
+
+def _preempted(t: _Turn) -> str:
+    urgent = f"the urgent remediation {t.values['by']}" if t.values.get("by") else "an urgent remediation"
+    if t.after == "Stopping":
+        return f"{urgent} wants the model; the action of {t.step} is being stopped"
+    if t.before == "Stopping":
+        return f"the action of {t.step} was seen to stop{_said(t.values)}; {urgent} goes on with the model"
+    return f"{urgent} took the model over"
+
+
 def _cancelled(t: _Turn) -> str:
     if t.after == "Stopping":
         return f"cancelled by {_by(t.values)}; the action of {t.step} is being stopped"
@@ -183,6 +210,11 @@ _CAUSES: dict[Cause, Callable[[_Turn], str] | str] = {
     Cause.OVER: _over,
     Cause.SUPERSEDED: _superseded,
     Cause.CANCELLED: _cancelled,
+    Cause.AWAITING: _awaiting,
+    Cause.APPROVED: _approved,
+    Cause.REJECTED: _rejected,
+    Cause.EXPIRED: _expired,
+    Cause.PREEMPTED: _preempted,
 }
 
 

@@ -42,7 +42,7 @@ def read_steps(place: Place, fallback: Fallback) -> tuple[Step, ...]:
             own = Place(step.name, f"{item.path}.name", item.faults)
             own.refuse(f'want a name of its own, "{step.name}" stands twice')
         seen.add(step.name)
-        if not step.changing and at + 1 < len(steps):
+        if not step.acting and at + 1 < len(steps):
             item.refuse("a page ends the ladder, want it as the last step")
     return steps
 

@@ -95,6 +95,10 @@ MODEL_VERSION, VERDICT = "model-version", "verdict"
 """The global outputs in which a Workflow reports, where a policy names no others."""
 
 
+LAST_KNOWN_GOOD = "lastKnownGood"
+"""In place of a version: the last one that proved itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class CommandAction:
     """A local process: argv without a shell, the environment besides ours, its working folder."""
@@ -153,6 +157,11 @@ class RolloutAction:
     timeout: timedelta
     promote: Literal["next", "full"] | None = None
     to: Argument | None = None
+
+    @property
+    def restoring(self) -> bool:
+        """Whether it brings back what served before, or stops what is under way."""
+        return self.do in ("abort", "pause") or self.to == LAST_KNOWN_GOOD
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,14 +234,26 @@ class Step:
     approve: bool = False
 
     @property
-    def kind(self) -> Literal["change", "page"]:
-        """Whether the step changes something, or pages."""
-        return "page" if isinstance(self.action, PageAction) else "change"
+    def kind(self) -> Literal["change", "restore", "page"]:
+        """Whether the step changes something, brings back what was good (or keeps it), or pages."""
+        if isinstance(self.action, PageAction):
+            return "page"
+        return "restore" if isinstance(self.action, RolloutAction) and self.action.restoring else "change"
 
     @property
     def changing(self) -> bool:
+        """True where it changes something: limits count it."""
+        return self.kind == "change"
+
+    @property
+    def restoring(self) -> bool:
+        """True where it restores: no limit counts it, and only pause and silence hold it."""
+        return self.kind == "restore"
+
+    @property
+    def acting(self) -> bool:
         """True for every step but a page."""
-        return not isinstance(self.action, PageAction)
+        return self.kind != "page"
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +294,16 @@ class Policy:
         return any(step.changing for step in self.steps)
 
     @property
+    def acting(self) -> bool:
+        """True where any step changes or restores something: such a remediation holds the model and its object."""
+        return any(step.acting for step in self.steps)
+
+    @property
+    def urgent(self) -> bool:
+        """True where its first step restores: that must not wait."""
+        return bool(self.steps) and self.steps[0].restoring
+
+    @property
     def page_only(self) -> bool:
         """True where all it does is page."""
-        return not self.changing
+        return not self.acting

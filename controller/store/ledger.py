@@ -229,7 +229,8 @@ class Ledger:
             values = {name: getattr(remediation, name) for name in Past.__dataclass_fields__}
             past = Past(**values | {"phase": str(remediation.phase), "verdict": str(remediation.verdict)})
             self._past[key].append(past)
-        if self._fleet_active is not None and remediation.holds_model and remediation.mode == "enforce":
+        counts = remediation.holds_model and remediation.changing and remediation.mode == "enforce"
+        if self._fleet_active is not None and counts:
             self._fleet_active += 1
 
     def question(self, policy: Policy, key: ModelKey) -> Question | None:

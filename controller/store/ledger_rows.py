@@ -50,6 +50,7 @@ class Past:
     verdict: str
     changing: bool
     acted: bool
+    restored: bool
     holds_model: bool
     families: tuple[str, ...]
     started_at: datetime
@@ -124,7 +125,7 @@ BARS = select(
 PAUSES = select(_P.id, _P.scope, _P.namespace, _P.name, _P.until, _P.why).where(*_PAUSED).order_by(_P.since, _P.id)
 SILENCES = select(_S.id, _S.matchers, _S.ends_at, _S.why).where(*_SILENCED).order_by(_S.starts_at, _S.id)
 RESUMES = select(_A.body, _A.at).where(*_RESUMED).order_by(_A.id)
-FLEET = select(func.count()).where(_R.holds_model, _R.mode == "enforce")
+FLEET = select(func.count()).where(_R.holds_model, _R.changing, _R.mode == "enforce")
 _T = schema.targets.c
 TARGETS = select(_T.kind, _T.namespace, _T.name, _T.remediation_id).where(_T.active)
 

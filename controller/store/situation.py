@@ -91,7 +91,7 @@ def counted_past(policy: Policy, past: list[Past]) -> list[Past]:
     if policy.mode == "audit":
         return [found for found in own if found.mode == "audit"]
     own = [found for found in own if found.mode != "audit"]
-    if policy.page_only:
+    if not policy.changing:
         return own
     if policy.limits.scope == "policy":
         return [found for found in own if found.changing]
@@ -99,7 +99,7 @@ def counted_past(policy: Policy, past: list[Past]) -> list[Past]:
 
 
 def _spends(past: Past, policy: Policy, now: datetime) -> bool:
-    given_back = past.phase == "Cancelled" and not past.acted
+    given_back = past.phase == "Cancelled" and not (past.acted or past.restored)
     return not given_back and past.started_at > now - policy.limits.budget.within
 
 
@@ -123,8 +123,8 @@ def failures_since_closed(ledger: Ledger, policy: Policy, key: ModelKey, counted
 
 
 def did_not_help(past: Past) -> bool:
-    """Ended after acting, with a verdict other than recovered, or with its action failed."""
-    if past.mode == "audit" or not past.acted:
+    """Ended after an action, with a verdict other than recovered, or with its action failed."""
+    if past.mode == "audit" or not (past.acted or past.restored):
         return False
     return past.phase in ("Failed", "Escalated") or (
         past.phase != "Succeeded" and past.verdict in ("unchanged", "worse", "unknown")
@@ -133,7 +133,7 @@ def did_not_help(past: Past) -> bool:
 
 def holds_target(policy: Policy) -> bool:
     """Whether a remediation of this policy holds the object that serves its model: at most one does at a time."""
-    return policy.changing and policy.mode != "audit"
+    return policy.acting and policy.mode != "audit"
 
 
 def _active(policy: Policy, past: list[Past], now: datetime) -> tuple[str | None, datetime | None]:

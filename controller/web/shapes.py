@@ -149,7 +149,10 @@ class Remediation(Shape):
     conditions: list[str] = Field(description="ids of those that it answers")
     changing: bool
     acted: bool
+    restored: bool = Field(description="a restoring action has started")
+    urgent: bool = Field(description="its first step restores")
     holds_model: bool
+    waits_for: str | None = Field(description="the one that is being stopped for it")
     phase: Phase
     reason: Cause
     message: str
@@ -160,9 +163,14 @@ class Remediation(Shape):
     deadline: Time | None
     hold_reason: str | None
     hold_until: Time | None
+    approved: bool = Field(description="a person said yes to the step at hand")
+    approval_expires: Time | None
+    version_before: str | None = Field(description="served everything when the action at hand began")
     stop_then: str | None
     verdict: Verdict
     continues: str | None
+    confirm_until: Time | None = Field(description="later labels may confirm it until then")
+    failed_at: Time | None = Field(description="since when it counts as one that did not help though it succeeded")
     started_at: Time
     ended_at: Time | None
     held_until: Time | None

@@ -32,11 +32,14 @@ from controller.policy import (
 from controller.remediation import (
     HELD_AT_MOST,
     Acted,
+    Approve,
     Cancel,
     Cause,
     IllegalTransition,
     Input,
     Phase,
+    Preempt,
+    Reject,
     Remediation,
     Tick,
     Transition,
@@ -46,7 +49,10 @@ from controller.remediation import (
 from tests.conftest import NOON
 from tests.unit.cases import DAY, MINUTE, PAGE, TIMEOUT, command, remediation, request
 
-ILLEGAL = {(Phase.PENDING, Acted), (Phase.VERIFYING, Acted)}
+NOT_ASKED = (Phase.PENDING, Phase.RUNNING, Phase.VERIFYING, Phase.STOPPING)
+ILLEGAL = {(phase, Acted) for phase in (Phase.PENDING, Phase.AWAITING_APPROVAL, Phase.VERIFYING)} | {
+    (phase, word) for phase in NOT_ASKED for word in (Approve, Reject)
+}
 
 settles = st.timedeltas(timedelta(), 30 * MINUTE)
 spans = st.timedeltas(timedelta(seconds=1), 30 * MINUTE)
@@ -84,9 +90,17 @@ refusals = st.none() | st.sampled_from(
     ]
 )
 verdicts = st.none() | st.sampled_from([verdict for verdict in Verdict if verdict is not Verdict.NONE])
-ticks = st.builds(Tick, refusals, verdicts.map(lambda verdict: Judgement(verdict, {})) | st.none())
+approvals = st.none() | st.timedeltas(timedelta(seconds=1), DAY)
+ticks = st.builds(
+    Tick,
+    refusals,
+    verdicts.map(lambda verdict: Judgement(verdict, {})) | st.none(),
+    approvals,
+    st.sampled_from([None, "v4"]),
+)
 ends = st.builds(Acted, st.sampled_from(["done", "done", "failed", "stopped", "unknown"]))
-inputs: st.SearchStrategy[Input] = ticks | ends | ticks | ends | st.just(Cancel("ada", "no"))
+words = st.sampled_from([Cancel("ada", "no"), Approve("ada", "go"), Reject("ada", "no"), Preempt("r-urgent")])
+inputs: st.SearchStrategy[Input] = ticks | ends | ticks | ends | words
 gaps = st.timedeltas(timedelta(), 20 * MINUTE) | st.timedeltas(timedelta(), 2 * DAY)
 
 
@@ -204,6 +218,16 @@ def test_started_once(history: list[Moved]) -> None:
 
 
 @given(histories())
+def test_nothing_without_a_yes(history: list[Moved]) -> None:
+    """A step before which a person is asked starts only after their yes to that step."""
+    for at, one in enumerate(history):
+        asked = isinstance(one.given, Tick) and one.given.approval is not None
+        if one.after.reason is Cause.STARTED and asked:
+            mine = [past for past in history[:at] if past.after.step == one.after.step]
+            assert any(isinstance(past.given, Approve) for past in mine)
+
+
+@given(histories())
 def test_when_to_look_next(history: list[Moved]) -> None:
     """What is not over is looked at again, never in the past; what is over never."""
     for one in history:
@@ -215,6 +239,7 @@ def test_when_to_look_next(history: list[Moved]) -> None:
             assert after.next_at >= one.now
             assert after.ended_at is None
             assert (after.deadline is not None) is (after.phase in (Phase.RUNNING, Phase.STOPPING))
+            assert (after.approval_expires is not None) is (after.phase is Phase.AWAITING_APPROVAL)
 
 
 @given(histories())
@@ -294,7 +319,7 @@ def judged(
 def test_time_alone_ends_it(history: list[Moved], refusal: Refusal | None) -> None:
     """With nothing but the clock it ends, though it is only looked at when it said; no sample ever comes."""
     at, now = history[-1].after, history[-1].now
-    end = now + HELD_AT_MOST * len(at.steps) + sum((_longest(step) for step in at.steps), timedelta())
+    end = now + 2 * HELD_AT_MOST * len(at.steps) + sum((_longest(step) for step in at.steps), timedelta())
     for _ in range(40):
         if at.phase.terminal:
             break
@@ -307,7 +332,9 @@ def test_time_alone_ends_it(history: list[Moved], refusal: Refusal | None) -> No
             now = max(now, at.next_at or now)
             continue
         dates = [
-            date for date in (_next_look(judgement), at.deadline, at.hold_until) if date is not None and date > now
+            date
+            for date in (_next_look(judgement), at.deadline, at.hold_until, at.approval_expires)
+            if date is not None and date > now
         ]
         assert dates, f"nothing to wait for in {at.phase}"
         now = min(dates)

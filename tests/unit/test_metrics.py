@@ -50,7 +50,7 @@ def test_closed_labels_begin_at_zero(metrics: Metrics) -> None:
     assert found["modelmend_requests_refused_total", (("status", "429"),)] == 0
     assert found["modelmend_outbox_sent_total", (("receiver", "default"), ("result", "failed"))] == 0
     assert found["modelmend_reconcile_errors_total", (("kind", "temporary"),)] == 0
-    assert [found["modelmend_remediations_active", (("phase", phase),)] for phase in PHASES] == [0, 0, 0, 0]
+    assert [found["modelmend_remediations_active", (("phase", phase),)] for phase in PHASES] == [0] * 5
 
 
 def test_every_declared_family_gives_samples(metrics: Metrics) -> None:

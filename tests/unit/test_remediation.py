@@ -13,11 +13,14 @@ from controller.judge import Verdict
 from controller.policy import JobAction, RolloutVerification, Step, WorkflowAction
 from controller.remediation import (
     Acted,
+    Approve,
     Cancel,
     Cause,
     IllegalTransition,
     Input,
     Phase,
+    Preempt,
+    Reject,
     Remediation,
     Tick,
     advance,
@@ -57,16 +60,19 @@ def standing(phase: Phase, *steps: Any, **changes: Any) -> Remediation:
     fresh = replace(remediation(*(steps or LADDER)), **changes)
     if phase is Phase.PENDING:
         return fresh
+    if phase is Phase.AWAITING_APPROVAL:
+        return moved(fresh, Tick(approval=24 * HOUR)).remediation
     if phase is Phase.VERIFYING:
         return moved(fresh, Tick(), Acted("done")).remediation
     running = moved(fresh, Tick()).remediation
     return moved(running, Tick(), now=NOON + TIMEOUT).remediation if phase is Phase.STOPPING else running
 
 
-OPEN = (Phase.PENDING, Phase.RUNNING, Phase.VERIFYING, Phase.STOPPING)
+OPEN = (Phase.PENDING, Phase.AWAITING_APPROVAL, Phase.RUNNING, Phase.VERIFYING, Phase.STOPPING)
 INPUTS: tuple[Input, ...] = (
     Tick(), Tick(refusal=PAUSED), Tick(refusal=OVER), said(None), *(said(verdict) for verdict in Verdict),
     Acted("done"), Acted("failed"), Acted("stopped"), Acted("unknown"), NO,
+    Approve("ada", "go"), Reject("ada", "no"), Preempt("r-urgent"),
 )  # fmt: skip
 
 
@@ -78,11 +84,11 @@ def test_terminal_absorbs(phase: Phase, given: Input) -> None:
 
 
 def test_open_phases() -> None:
-    """Four phases are not terminal."""
+    """Five phases are not terminal."""
     assert tuple(sorted((phase for phase in Phase if not phase.terminal), key=OPEN.index)) == OPEN
 
 
-@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.VERIFYING])
+@pytest.mark.parametrize("phase", [Phase.PENDING, Phase.AWAITING_APPROVAL, Phase.VERIFYING])
 @pytest.mark.parametrize("state", ["done", "failed", "stopped", "unknown"])
 def test_illegal_pairs(phase: Phase, state: Any) -> None:
     """An action cannot end where none runs."""

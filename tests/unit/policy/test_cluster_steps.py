@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -16,9 +17,11 @@ from controller.policy import (
     Installation,
     JobAction,
     Model,
+    PageAction,
     RolloutAction,
     RolloutVerification,
     Serving,
+    Step,
     VersionPlace,
     WorkflowAction,
     build_set,
@@ -26,6 +29,7 @@ from controller.policy import (
     render,
     render_verification,
 )
+from tests.unit.cases import policy
 from tests.unit.policy.written import bindings, policy_text, the_policy
 
 MINUTES_30, HOURS_6 = timedelta(minutes=30), timedelta(hours=6)
@@ -265,3 +269,35 @@ def test_a_version_of_an_event_cannot_become_anything_else(written: str, data: d
     with pytest.raises(ExpressionError) as failed:
         render(action(f"rollout: {{to: {written}}}"), bindings(**data), SALARY)
     assert str(failed.value) == message
+
+
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [
+        ("rollout: {abort: canary}", "restore"),
+        ("rollout: {pause: true}", "restore"),
+        ("rollout: {promote: canary}", "change"),
+        ("rollout: {restart: true}", "change"),
+        ("rollout: {to: v4}", "change"),
+        ("command: {argv: [fix]}", "change"),
+    ],
+)
+def test_what_a_step_is(written: str, kind: str) -> None:
+    """Abort and pause restore; every other action but a page changes."""
+    step = Step("s", action(written))
+    assert (step.kind, step.changing, step.restoring, step.acting) == (kind, kind == "change", kind == "restore", True)
+
+
+def test_what_a_policy_is() -> None:
+    """Urgent is a policy whose first step restores; it changes only where a step does, and holds the model all the same."""
+    abort, fix = Step("abort", action("rollout: {abort: canary}")), Step("fix", action("command: {argv: [fix]}"))
+    page = Step("page", PageAction())
+
+    def is_(*steps: Step) -> tuple[bool, bool, bool, bool]:
+        found = replace(policy(), steps=steps)
+        return found.urgent, found.changing, found.acting, found.page_only
+
+    assert is_(abort, page) == (True, False, True, False)
+    assert is_(abort, fix) == (True, True, True, False)
+    assert is_(fix, abort) == (False, True, True, False)
+    assert is_(page) == (False, False, False, True)
