@@ -137,6 +137,7 @@ class Scene:
     def event(
         self,
         kind: str = DRIFT,
+        /,
         *,
         id: str | None = None,  # noqa: A002 — CloudEvents' own word
         source: str = DETECTOR,
@@ -169,7 +170,7 @@ class Scene:
         """Have events stored; the engine does not hear of them yet."""
         return self.intake.submit(events).result(timeout=30)
 
-    def send(self, kind: str = DRIFT, **told: Any) -> str:
+    def send(self, kind: str = DRIFT, /, **told: Any) -> str:
         """Send an event and let the engine do all there is to do; returns its id."""
         event = self.event(kind, **told)
         self.post(event)
