@@ -153,8 +153,8 @@ conditions = Table(  # moved by the engine when it uses an event; open, over, un
     metadata,
     Column("id", Text, primary_key=True),  # digest over the key
     Column("source", Text, nullable=False),
-    Column("kind", Text, nullable=False),  # model | dataset
-    Column("namespace", Text, nullable=False),
+    Column("kind", Text, nullable=False),  # model | dataset | moment | dataset_moment
+    Column("namespace", Text, nullable=False),  # '': of a dataset, whichever namespace its readers are in
     Column("name", Text, nullable=False),
     Column("family", Text, nullable=False),
     Column("about", Text, nullable=False),
@@ -177,8 +177,8 @@ evidence = Table(  # written by the engine where a counting trigger's `when` was
     Column("policy", Text, primary_key=True),
     Column("trigger_digest", Text, primary_key=True),
     Column("event_seq", BigInteger, primary_key=True),
-    Column("namespace", Text, nullable=False),
-    Column("model", Text, nullable=False),
+    Column("namespace", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
     Column("time", Instant, nullable=False),
     Column("value", Json),
 )
@@ -227,7 +227,7 @@ policy_sets = Table(  # each set that came into force: digests of its documents,
     Column("refused", Json, nullable=False),  # [message, …]
 )
 
-decisions = Table(  # every answer to "event x policy"; the last attempt counts
+decisions = Table(  # every answer to "event x policy" (via a dataset: x model); the last attempt counts
     "decisions",
     metadata,
     Column("id", _Seq, primary_key=True, autoincrement=False),
@@ -238,7 +238,7 @@ decisions = Table(  # every answer to "event x policy"; the last attempt counts
     Column("policy_digest", Text),
     Column("model_digest", Text),
     Column("namespace", Text, nullable=False),
-    Column("model", Text, nullable=False),
+    Column("model", Text, nullable=False),  # '': an event about a dataset met no policy
     Column("attempt", Integer, nullable=False),
     Column("outcome", Text, nullable=False),  # remediate | suppress | none
     Column("reason", Text, nullable=False),  # '' where remediate
@@ -248,7 +248,7 @@ decisions = Table(  # every answer to "event x policy"; the last attempt counts
     Column("situation", Json),
     Column("now", Instant, nullable=False),
     Column("remediation_id", Text),
-    UniqueConstraint("event_seq", "policy_ns", "policy", "attempt", name="decisions_once"),
+    UniqueConstraint("event_seq", "policy_ns", "policy", "namespace", "model", "attempt", name="decisions_once"),
 )
 Index("decisions_of_model", decisions.c.model, decisions.c.namespace, decisions.c.now)
 Index("decisions_of_policy", decisions.c.policy, decisions.c.policy_ns, decisions.c.now)

@@ -35,7 +35,14 @@ def _spec(row: Row, key: str) -> list[Mapping[str, Any]]:
     return [item for item in row["text"].get("spec", {}).get(key) or [] if isinstance(item, Mapping)]
 
 
-_MODEL = ("MODEL", full_name("namespace", "model"))
+def _about(row: Row, now: datetime) -> str:
+    if row.get("dataset") and not row.get("model"):
+        return f"dataset {row['dataset']}"
+    return _named(row, now) if row.get("model") else "-"
+
+
+_named = full_name("namespace", "model")
+_MODEL = ("MODEL", _about)
 
 _EVENTS: Sequence[Column] = (
     ("SEQ", text("seq")),
@@ -108,7 +115,8 @@ _PAUSES: Sequence[Column] = (
 
 def events(arguments: argparse.Namespace) -> int:
     """`modelmend events`."""
-    given = {"type": arguments.type, "source": arguments.source, "undecided": arguments.undecided}
+    given = {"dataset": arguments.dataset, "type": arguments.type, "source": arguments.source}
+    given["undecided"] = arguments.undecided
     return _list(arguments, "/events", _EVENTS, "no events", **_model(arguments), **given)
 
 
@@ -128,7 +136,8 @@ def conditions(arguments: argparse.Namespace) -> int:
     """`modelmend conditions`, and `modelmend conditions end`."""
     if arguments.part == "end":
         return acting.end_condition(arguments)
-    given = {"family": arguments.family, "source": arguments.source, "state": arguments.state}
+    given = {"dataset": arguments.dataset, "family": arguments.family}
+    given |= {"source": arguments.source, "state": arguments.state}
     return _list(arguments, "/conditions", _CONDITIONS, "no conditions", **_model(arguments), **given)
 
 

@@ -61,6 +61,7 @@ def _server_options() -> argparse.ArgumentParser:
 def _list_options(*names: str) -> argparse.ArgumentParser:
     helps = {
         "model": "only of this model: name, or namespace/name",
+        "dataset": "only of this dataset",
         "namespace": "only of this namespace",
         "policy": "only of this policy: name (in default), or namespace/name",
         "source": "only from this CloudEvents source",
@@ -164,7 +165,10 @@ def _asking(add: Add) -> None:
     explain.add_argument("ref", metavar="REF", help="an event's id or seq, or a remediation's id")
     explain.add_argument("--source", help="the event's source, where its id is not enough")
     events = add(
-        "events", "Events received, newest first", server, _list_options("model", "namespace", "type", "source")
+        "events",
+        "Events received, newest first",
+        server,
+        _list_options("model", "dataset", "namespace", "type", "source"),
     )
     events.add_argument(
         "--undecided", action="store_true", default=None, help="only those that wait for their decision"
@@ -185,9 +189,9 @@ def _asking(add: Add) -> None:
     why = _why_option()
     conditions = add(
         "conditions",
-        "What is wrong with models; end one by hand",
+        "What is wrong with models, and with datasets that they read; end one by hand",
         server,
-        _list_options("model", "namespace", "family", "source", "state"),
+        _list_options("model", "dataset", "namespace", "family", "source", "state"),
     )
     parts = conditions.add_subparsers(dest="part", metavar="PART")
     end = _part(parts, "end", "end a condition by a person's word", [server, why])

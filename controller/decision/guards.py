@@ -142,6 +142,8 @@ def inhibited(unless: tuple[Holding, ...]) -> Decision | None:
         return None
     first = unless[0]
     values = {"condition": first.condition, "type": first.type, "state": first.state, "until": first.until}
+    if first.dataset is not None:
+        values["dataset"] = first.dataset
     return _refuse(Reason.INHIBITED, values, on=Happening.UNINHIBITED)
 
 

@@ -27,6 +27,7 @@ class Holding:
     type: str
     state: str  # open | unknown | ended | error
     until: datetime | None  # ended: when its `within` is over
+    dataset: str | None = None  # whose condition it is, where it is not the model's own
 
 
 @dataclass(frozen=True, slots=True)

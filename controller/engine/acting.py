@@ -17,12 +17,14 @@ from controller.decision import Reason
 from controller.engine.moving import give
 from controller.engine.rules import Rules
 from controller.engine.using import use
-from controller.events.condition import Condition, ended_by_person
+from controller.events.condition import Condition, Dataset, ended_by_person
+from controller.events.event import feature_of
 from controller.remediation import Cancel
 from controller.store import quarantine, questions, remediations
 from controller.store.acts import Act, used
 from controller.store.leader import Turn
 from controller.store.ledger import Ledger
+from controller.store.ledger_rows import ModelKey
 from controller.store.undecided import one
 
 
@@ -108,7 +110,7 @@ def _cancel(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any
 def _end_condition(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any]:
     c = schema.conditions.c
     columns = [c[name] for name in Condition.__dataclass_fields__]
-    row = turn.conn.execute(select(*columns).where(c.id == act.ref, c.kind != "moment")).one_or_none()
+    row = turn.conn.execute(select(*columns).where(c.id == act.ref, c.kind.in_(("model", "dataset")))).one_or_none()
     if row is None:
         return _no(f"no condition {act.ref}")
     condition = Condition(*row)
@@ -116,15 +118,25 @@ def _end_condition(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[s
     if ended is None:
         return _no(f"condition {act.ref} is over already")
     ledger = Ledger(turn)
-    key = (condition.namespace, condition.name)
-    ledger.load([key])
+    keys = _concerned(rules, condition)
+    ledger.load(keys, [condition.subject] if isinstance(condition.subject, Dataset) else ())
     ledger.move(ended)
-    for past in ledger.past(key):
-        if past.ended_at is None:
-            ledger.look_again(past.id)
+    for key in keys:
+        for past in ledger.past(key):
+            if past.ended_at is None:
+                ledger.look_again(past.id)
     ledger.flush()
     questions.ask_about_condition(turn, act.ref)
     return {"ok": True, "id": act.ref}
+
+
+def _concerned(rules: Rules, condition: Condition) -> list[ModelKey]:
+    """The models that a condition is about: its own, or all that read its dataset."""
+    subject = condition.subject
+    if not isinstance(subject, Dataset):
+        return [subject]
+    readers = rules.policies.readers(subject.name, subject.namespace or None, feature_of(condition.about))
+    return [(model.namespace, model.name) for model in readers]
 
 
 def _replay(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any]:

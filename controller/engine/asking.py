@@ -13,11 +13,11 @@ from controller.decision import Decision, Happening, Outcome, Reason, TriggerFac
 from controller.engine.deciding import answer, decision_row
 from controller.engine.rules import Rules
 from controller.policy import Policy
-from controller.policy.policy_set import selects
 from controller.store import questions
 from controller.store.leader import Turn
 from controller.store.ledger import Ledger
 from controller.store.ledger_rows import Question
+from controller.store.situation import Used, concerning
 
 _FACTS = TypeAdapter(tuple[TriggerFacts, ...])
 
@@ -32,9 +32,9 @@ def ask_again(turn: Turn, rules: Rules, key: questions.Key) -> Decision | None:
     ledger.load([(question.namespace, question.model)])
     attempt, earlier = _attempt_before(turn, question)
     policy = rules.policy(question.policy_ns, question.policy)
-    used = rules.used(ledger, question.event_seq, ledger.event(question.event_seq))
-    selected = policy is not None and selects(policy.models, used.model.name, used.model if used.known else None)
-    if policy is None or not selected or used.key != (question.namespace, question.model):
+    about = (question.namespace, question.model)
+    used = rules.used_for(ledger, question.event_seq, ledger.event(question.event_seq), about)
+    if policy is None or not rules.concerns(policy, used) or used.key != about:
         decision = Decision(Outcome.SUPPRESS, Reason.STALE, None, {"why": "policy_gone"})
         row = decision_row(turn, used.seq, used.model, turn.decision_id(), input_seq, attempt + 1, decision, policy)
         ledger.record(row | {"policy_ns": question.policy_ns, "policy": question.policy})
@@ -42,20 +42,23 @@ def ask_again(turn: Turn, rules: Rules, key: questions.Key) -> Decision | None:
     else:
         decision = answer(ledger, rules, used, policy, input_seq, attempt=attempt + 1, earlier=earlier)
         if decision.values.get("why") == "over":
-            _hand_over(ledger, policy, question)
+            _hand_over(ledger, policy, question, used)
     ledger.flush()
     if question.retry_on == Happening.FLEET and decision.outcome is not Outcome.REMEDIATE:
         questions.ask_for_fleet(turn, min(1, rules.fleet_limit - ledger.fleet_active))
     return decision
 
 
-def _hand_over(ledger: Ledger, policy: Policy, question: Question) -> None:
+def _hand_over(ledger: Ledger, policy: Policy, question: Question, used: Used) -> None:
     """What it asked about is over; the newest other condition that is still open and triggers the policy is asked."""
     types = {trigger.type for trigger in policy.triggers}
     still = [
         condition
-        for condition in ledger.conditions((question.namespace, question.model))
-        if condition.ended is None and condition.type in types and condition.id != question.condition_id
+        for condition in concerning(ledger, used.model)
+        if condition.kind == used.event.kind
+        and condition.ended is None
+        and condition.type in types
+        and condition.id != question.condition_id
     ]
     if still:
         newest = max(still, key=lambda condition: (condition.last_seen, condition.id))
@@ -69,7 +72,13 @@ def _hand_over(ledger: Ledger, policy: Policy, question: Question) -> None:
 def _attempt_before(turn: Turn, question: Question) -> tuple[int, tuple[TriggerFacts, ...]]:
     """The number of the last attempt, and the facts of its triggers."""
     d = schema.decisions.c
-    mine = (d.event_seq == question.event_seq, d.policy_ns == question.policy_ns, d.policy == question.policy)
+    mine = (
+        d.event_seq == question.event_seq,
+        d.policy_ns == question.policy_ns,
+        d.policy == question.policy,
+        d.namespace == question.namespace,
+        d.model == question.model,
+    )
     query = select(d.attempt, d.situation).where(*mine).order_by(d.attempt.desc()).limit(1)
     row = turn.conn.execute(query).one_or_none()
     if row is None:

@@ -103,7 +103,7 @@ def quarantine_event(leadership: Leadership, stored: Stored, reason: str, messag
 def set_aside(turn: Turn, stored: Stored, reason: str, message: str) -> int:
     """The same inside a transaction; of the event only its number and name are touched: the rest may be what failed."""
     ledger = Ledger(turn)
-    model = Model.bare(stored.event.namespace or DEFAULT_NAMESPACE, stored.event.model)
+    model = Model.bare(stored.event.namespace or DEFAULT_NAMESPACE, stored.event.model or "")
     decision = Decision(Outcome.SUPPRESS, Reason(reason), None, {"error": message})
     input_seq = turn.input("event", str(stored.seq))
     ledger.record(decision_row(turn, stored.seq, model, turn.decision_id(), input_seq, 1, decision, None))

@@ -20,7 +20,7 @@ from controller.store.leader import Turn
 from controller.store.ledger import Ledger
 from controller.store.ledger_rows import Question
 from controller.store.plain import plain
-from controller.store.situation import Used, evidence_floor, holds_target, situation
+from controller.store.situation import Used, concerning, evidence_floor, holds_target, situation
 
 _TICK = timedelta(microseconds=1)
 
@@ -133,7 +133,9 @@ def _start(
     audited = decision.reason is Reason.AUDIT
     evidence = _evidence(ledger, used, decision, facts)
     remediation = Remediation(
-        id=remediation_id(used.event.source, used.event.id, used.seq, policy.namespace, policy.name, row["attempt"]),
+        id=remediation_id(
+            used.event.source, used.event.id, used.seq, (policy.namespace, policy.name), used.key, row["attempt"]
+        ),
         decision_id=row["id"],
         event_seq=used.seq,
         namespace=used.model.namespace,
@@ -175,17 +177,17 @@ def _evidence(ledger: Ledger, used: Used, decision: Decision, facts: Situation) 
     if trigger.seen > 1:
         ids += sorted(
             condition.id
-            for condition in ledger.conditions(used.key)
-            if condition.type == used.event.type and condition.state(ledger.turn.now) == "open"
+            for condition in concerning(ledger, used.model)
+            if (condition.kind, condition.type) == (used.event.kind, used.event.type)
+            and condition.state(ledger.turn.now) == "open"
         )
     return tuple(dict.fromkeys(ids))
 
 
 def _families(ledger: Ledger, used: Used, evidence: tuple[str, ...]) -> tuple[str, ...]:
     found = {used.event.family} if used.event.family else set()
-    for id_ in evidence:
-        condition = ledger.condition(used.key, id_)
-        if condition is not None and condition.kind == "model":
+    for condition in concerning(ledger, used.model):
+        if condition.id in evidence and condition.kind in ("model", "dataset"):
             found.add(condition.family)
     return tuple(sorted(found))
 

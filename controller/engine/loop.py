@@ -232,8 +232,8 @@ class Engine:
         with self.leadership.transaction() as turn:
             began = time.perf_counter()  # not before: waiting for intake's commit says nothing of the batch
             ledger = Ledger(turn)
-            models = [self.rules.model_of(stored.event)[0] for stored in batch]
-            ledger.load([(model.namespace, model.name) for model in models])
+            for stored in batch:
+                self.rules.announce(ledger, stored.event)
             loaded = time.perf_counter()
             for stored in batch:
                 answers += use(ledger, self.rules, stored)

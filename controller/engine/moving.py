@@ -8,6 +8,7 @@ from datetime import datetime
 from controller.decision import Happening, Reason, hold
 from controller.engine.notices import notify
 from controller.engine.rules import Rules
+from controller.events.condition import Dataset, Subject, about_of
 from controller.judge import Judgement, Verdict, judge_command, judge_quiet, judge_resolved, judge_rollout
 from controller.policy import CommandVerification, QuietVerification, ResolvedVerification, RolloutVerification
 from controller.remediation import Cause, Input, Phase, Remediation, Tick, Transition, advance
@@ -129,7 +130,9 @@ def _ask_again(ledger: Ledger, r: Remediation) -> None:
     if mine is not None or r.phase is Phase.SUCCEEDED or r.reason in (Cause.CANCELLED, Cause.SUPERSEDED):
         return
     event = ledger.event(r.event_seq)
-    condition = next((id_ for id_ in r.evidence if _is_own(ledger, key, id_, event.source)), None)
+    subject = about_of(event, r.namespace)
+    ledger.load((), [subject] if isinstance(subject, Dataset) else ())
+    condition = next((id_ for id_ in r.evidence if _is_own(ledger, subject, id_, event.source)), None)
     ledger.ask(
         Question(
             policy_ns=r.policy_ns,
@@ -162,6 +165,6 @@ def _ask_about_target(ledger: Ledger, rules: Rules, r: Remediation) -> None:
                 ledger.ask(replace(question, retry_at=ledger.turn.now))
 
 
-def _is_own(ledger: Ledger, key: tuple[str, str], condition_id: str, source: str) -> bool:
-    condition = ledger.condition(key, condition_id)
+def _is_own(ledger: Ledger, subject: Subject, condition_id: str, source: str) -> bool:
+    condition = ledger.condition(subject, condition_id)
     return condition is not None and condition.source == source

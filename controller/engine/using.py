@@ -8,9 +8,19 @@ from datetime import datetime
 from controller.decision import Decision, Happening, Outcome, Reason
 from controller.engine.deciding import answer, decision_row
 from controller.engine.rules import Rules
-from controller.events.condition import Condition, condition_id, ended_by, opened_or_renewed, repeated
+from controller.events.condition import (
+    Condition,
+    Subject,
+    about_of,
+    condition_id,
+    ended_by,
+    named,
+    opened_or_renewed,
+    repeated,
+)
 from controller.events.event import Event
 from controller.policy import Bindings, ExpressionError, Model, QuietVerification
+from controller.policy.policy_set import rank
 from controller.remediation import Phase, Remediation
 from controller.store import remediations
 from controller.store.ledger import Ledger
@@ -31,19 +41,21 @@ def use(
     if input_seq is None:
         input_seq = ledger.turn.input("event", str(seq))
     ledger.remember(seq, event)
-    model, known, candidates = rules.model_of(event)
-    key = (model.namespace, model.name)
-    ledger.load([key])
-    ledger.meet(key)
-    ended = _move(ledger, rules, event, seq, model)
-    used = rules.used_about(ledger, seq, event, model, known=known, candidates=candidates)
-    _observe_quiet(ledger, used, input_seq, event.time)
-    matched = () if candidates else rules.policies.triggered_by(event.type, *key, model if known else None)
-    decisions = [(policy.key, answer(ledger, rules, used, policy, input_seq, attempt=attempt)) for policy in matched]
-    woken = _wake(ledger, rules, event, key, ended)
-    if not matched:
-        decisions.append(("", _unmatched(ledger, used, input_seq, attempt, woken)))
-    _look_again(ledger, key)
+    rules.announce(ledger, event)
+    ended = _move(ledger, rules, event, seq)
+    uses = rules.uses(ledger, seq, event)
+    for used in uses:
+        _observe_quiet(ledger, used, input_seq, event.time)
+    asked = [(policy, used) for used in uses for policy in rules.triggered(used)]
+    asked.sort(key=lambda pair: rank(pair[0]))  # stable: for each policy its models in their order
+    decisions = [
+        (policy.key, answer(ledger, rules, used, policy, input_seq, attempt=attempt)) for policy, used in asked
+    ]
+    woken = [question for used in uses for question in _wake(ledger, rules, event, used.key, ended)]
+    if not asked:
+        decisions.append(("", _unmatched(ledger, seq, event, uses, input_seq, attempt, woken)))
+    for used in uses:
+        _look_again(ledger, used.key)
     ledger.decided(seq, input_seq)
     return decisions
 
@@ -54,59 +66,74 @@ def renew(ledger: Ledger, rules: Rules, renewal: Renewal) -> None:
     input_seq = ledger.turn.input("renewed", renewal.ref)
     renewal_used(ledger.turn, renewal)
     event = stored.event
-    model, known, candidates = rules.model_of(event)
-    key = (model.namespace, model.name)
-    ledger.load([key])
-    ledger.meet(key)
+    rules.announce(ledger, event)
+    subject = _subject(ledger, rules, event)
     if event.family is None or event.over:
         return
     seen = min(renewal.at, ledger.turn.now)
-    condition = ledger.condition(key, condition_id(event.source, "model", *key, event.family, event.about))
+    id_ = condition_id(event.source, event.kind, *named(subject), event.family, event.about)
+    condition = ledger.condition(subject, id_)
     if condition is None:
         return
     moved = repeated(condition, seen, ledger.turn.now, rules.expires(event.source))
     if moved is None:
         return
     ledger.move(moved)
-    used = rules.used_about(ledger, stored.seq, event, model, known=known, candidates=candidates)
-    _observe_quiet(ledger, used, input_seq, seen)
-    if condition.state(ledger.turn.now) == "unknown":
-        _wake(ledger, rules, event, key, set())
-    for question in ledger.questions(key):
+    for used in rules.uses(ledger, stored.seq, event):
+        _observe_quiet(ledger, used, input_seq, seen)
+        if condition.state(ledger.turn.now) == "unknown":
+            _wake(ledger, rules, event, used.key, set())
+        _ask_uninhibited(ledger, rules, used, condition)
+        _look_again(ledger, used.key)
+
+
+def _ask_uninhibited(ledger: Ledger, rules: Rules, used: Used, condition: Condition) -> None:
+    for question in ledger.questions(used.key):
         policy = rules.policy(question.policy_ns, question.policy)
         inhibited = question.retry_on == Happening.UNINHIBITED and question.condition_id == condition.id
-        if inhibited and policy is not None and not holdings(ledger, policy, model):
+        if inhibited and policy is not None and not holdings(ledger, policy, used.model):
             ledger.ask(replace(question, retry_at=ledger.turn.now))
-    _look_again(ledger, key)
 
 
-def _move(ledger: Ledger, rules: Rules, event: Event, seq: int, model: Model) -> set[str]:
-    """Move the model's conditions; returns the ids of those that the event ended."""
-    key, now = (model.namespace, model.name), ledger.turn.now
+def _subject(ledger: Ledger, rules: Rules, event: Event) -> Subject:
+    """What an event is about; a model is met by it, perhaps for the first time."""
+    if event.model is None:
+        return about_of(event, "")
+    model, _, _ = rules.model_of(event)
+    ledger.meet((model.namespace, model.name))
+    return model.namespace, model.name
+
+
+def _move(ledger: Ledger, rules: Rules, event: Event, seq: int) -> set[str]:
+    """Move the conditions of the model or the dataset; returns the ids of those that the event ended."""
+    subject, now = _subject(ledger, rules, event), ledger.turn.now
+    namespace, name = named(subject)
     if event.family is not None and not event.over:
-        id_ = condition_id(event.source, "model", *key, event.family, event.about)
-        before = ledger.condition(key, id_)
-        moved = opened_or_renewed(before, event, model.namespace, seq, now, rules.expires(event.source))
+        id_ = condition_id(event.source, event.kind, namespace, name, event.family, event.about)
+        before = ledger.condition(subject, id_)
+        moved = opened_or_renewed(before, event, namespace, seq, now, rules.expires(event.source))
         if moved is not None:
             ledger.move(moved)
         return set()
-    moment = _moment(event, seq, key, now)
-    before = ledger.condition(key, moment.id)
+    moment = _moment(event, seq, subject, now)
+    before = ledger.condition(subject, moment.id)
     if before is None or before.last_seen <= moment.last_seen:
         ledger.move(moment)
-    ended = [over for found in list(ledger.conditions(key)) if (over := ended_by(found, event, model.namespace))]
+    ended = [over for found in list(ledger.conditions(subject)) if (over := ended_by(found, event, namespace))]
     for condition in ended:
         ledger.move(condition)
     return {condition.id for condition in ended}
 
 
-def _moment(event: Event, seq: int, key: ModelKey, now: datetime) -> Condition:
+def _moment(event: Event, seq: int, subject: Subject, now: datetime) -> Condition:
     """A moment kept as a condition that ends as it begins, so that `require` and `unless` find its newest event."""
+    namespace, name = named(subject)
+    kind = "moment" if event.model is not None else "dataset_moment"
     return Condition(
-        id=condition_id(event.source, "moment", *key, event.type, event.about),
+        id=condition_id(event.source, kind, namespace, name, event.type, event.about),
         source=event.source,
-        namespace=key[0],
-        name=key[1],
+        namespace=namespace,
+        name=name,
         family=event.type,  # a moment has none: its type keeps the moments of one source apart
         about=event.about,
         type=event.type,
@@ -117,19 +144,27 @@ def _moment(event: Event, seq: int, key: ModelKey, now: datetime) -> Condition:
         ended_by=None,
         expires=now,
         event_seq=seq,
-        kind="moment",
+        kind=kind,
     )
 
 
-def _unmatched(ledger: Ledger, used: Used, input_seq: int, attempt: int, woken: list[Question]) -> Decision:
-    reason = Reason.NO_POLICY_MATCHED if used.known else Reason.UNKNOWN_MODEL
-    values = {"model": used.model.name, "namespace": used.model.namespace}
-    named = {"woken": [f"{q.policy_ns}/{q.policy}" for q in woken]} if woken else {}
-    several = {"candidates": list(used.candidates)} if used.candidates else {}
-    outcome = Outcome.NONE if used.known else Outcome.SUPPRESS
-    decision = Decision(outcome, reason, None, {**values, **named, **several})
-    row = decision_row(ledger.turn, used.seq, used.model, ledger.turn.decision_id(), input_seq, attempt, decision, None)
-    ledger.record(row)
+def _unmatched(
+    ledger: Ledger, seq: int, event: Event, uses: list[Used], input_seq: int, attempt: int, woken: list[Question]
+) -> Decision:
+    told: dict[str, object] = {"woken": [f"{q.policy_ns}/{q.policy}" for q in woken]} if woken else {}
+    if event.model is None:
+        model = Model.bare(event.namespace or "", "")
+        values = {"dataset": event.dataset, "models": len(uses), **told}
+        decision = Decision(Outcome.NONE, Reason.NO_POLICY_MATCHED, None, values)
+    else:
+        (used,) = uses
+        model = used.model
+        values = {"model": model.name, "namespace": model.namespace, **told}
+        several = {"candidates": list(used.candidates)} if used.candidates else {}
+        reason = Reason.NO_POLICY_MATCHED if used.known else Reason.UNKNOWN_MODEL
+        outcome = Outcome.NONE if used.known else Outcome.SUPPRESS
+        decision = Decision(outcome, reason, None, {**values, **several})
+    ledger.record(decision_row(ledger.turn, seq, model, ledger.turn.decision_id(), input_seq, attempt, decision, None))
     return decision
 
 
@@ -173,9 +208,11 @@ def _observe_quiet(ledger: Ledger, used: Used, input_seq: int, at: datetime) -> 
 
 def _signs(ledger: Ledger, used: Used, remediation: Remediation) -> list[str]:
     """What an event is for a `quiet` verification: a sign of `life`, the trigger `met`, both or neither."""
-    event = used.event
+    event, first = used.event, ledger.event(remediation.event_seq)
+    if (event.kind, event.model or event.dataset) != (first.kind, first.model or first.dataset):
+        return []  # of a dataset nothing is learnt from what is said of the model, and the other way round
     signs = []
-    if event.source == ledger.event(remediation.event_seq).source:
+    if event.source == first.source:
         signs.append("life")
     policy = remediations.policy_of(ledger.turn.conn, remediation.policy_digest)
     trigger = next(found for found in policy.triggers if found.name == remediation.trigger)

@@ -1,4 +1,4 @@
-"""Something said to be wrong with a model, and not yet over.
+"""Something said to be wrong with a model, or with a dataset that models use, and not yet over.
 
 A condition is moved by events alone, in the order in which the engine uses them; whether
 it is open, over or unknown is never stored, but follows from `now`. Four rules:
@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import lru_cache
 from hashlib import sha256
-from typing import Literal
+from typing import Literal, TypeAlias
 
 from controller.events.event import Event
 
@@ -29,8 +29,32 @@ State = Literal["open", "over", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
+class Dataset:
+    """A dataset as its conditions know it: namespace '' means the models of every namespace."""
+
+    namespace: str
+    name: str
+
+
+Subject: TypeAlias = tuple[str, str] | Dataset
+"""What conditions are about: a model (namespace and name), or a dataset."""
+
+
+def named(subject: Subject) -> tuple[str, str]:
+    """Namespace and name of a subject."""
+    return (subject.namespace, subject.name) if isinstance(subject, Dataset) else subject
+
+
+def about_of(event: Event, namespace: str) -> Subject:
+    """What an event is about; `namespace` is the model's."""
+    if event.model is None:
+        return Dataset(event.namespace or "", event.subject_name)
+    return namespace, event.model
+
+
+@dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition; key: source, model (or dataset), family, and what it is about.
+    """One condition; key: source, model or dataset, family, and what it is about.
 
     `since`, `last_seen` and `ended` go by the events' own `time`; `renewed_at` and
     `expires` by our clock. `type` and `event_seq` are those of its newest event.
@@ -51,7 +75,14 @@ class Condition:
     ended_by: str | None
     expires: datetime
     event_seq: int
-    kind: str = "model"
+    kind: str = "model"  # model | dataset | moment | dataset_moment
+
+    @property
+    def subject(self) -> Subject:
+        """What it is about."""
+        if self.kind in ("dataset", "dataset_moment"):
+            return Dataset(self.namespace, self.name)
+        return self.namespace, self.name
 
     def state(self, now: datetime) -> State:
         """Open, over, or unknown because nobody renewed it in time."""
@@ -68,7 +99,7 @@ class Condition:
 def condition_id(source: str, kind: str, namespace: str, name: str, family: str, about: str) -> str:
     """The id of the condition with this key: `c-` and 12 digits of a digest over length-prefixed parts.
 
-    The prefixes keep ("a", "bc") and ("ab", "c") apart.
+    The prefixes keep ("a", "bc") and ("ab", "c") apart. `kind` is `Condition.kind`.
     """
     parts = (part.encode() for part in (source, kind, namespace, name, family, about))
     digest = sha256(b"".join(b"%d:%b" % (len(part), part) for part in parts)).digest()
@@ -83,6 +114,8 @@ def opened_or_renewed(
     Nothing moves for a moment, an "it is over" event, and an event not later than the end.
     A condition that was over and opens again is a new one under its old id: `since` is the
     event's time. An event older than the newest renews, but does not become the newest.
+
+    :param namespace: the model's; of a dataset the one that the event names, or ''.
     """
     family = event.family
     if family is None or event.over:
@@ -96,10 +129,10 @@ def opened_or_renewed(
     if condition is not None and condition.ended is not None and event.time <= condition.ended:
         return None
     return Condition(
-        id=condition_id(event.source, "model", namespace, event.model, family, event.about),
+        id=condition_id(event.source, event.kind, namespace, event.subject_name, family, event.about),
         source=event.source,
         namespace=namespace,
-        name=event.model,
+        name=event.subject_name,
         family=family,
         about=event.about,
         type=event.type,
@@ -110,6 +143,7 @@ def opened_or_renewed(
         ended_by=None,
         expires=now + expires,
         event_seq=seq,
+        kind=event.kind,
     )
 
 
@@ -124,7 +158,7 @@ def ended_by(condition: Condition, event: Event, namespace: str) -> Condition | 
     """The condition ended by an "it is over" event, at the event's `time`; None where the event does not end it."""
     if not event.over or condition.ended is not None or event.time < condition.last_seen:
         return None
-    if (condition.source, condition.namespace, condition.name) != (event.source, namespace, event.model):
+    if (condition.source, condition.subject) != (event.source, about_of(event, namespace)):
         return None
     if event.family is not None and (condition.family != event.family or event.about not in ("", condition.about)):
         return None

@@ -276,19 +276,24 @@ def _model_and_version(
     prefix: str,
     pattern: re.Pattern[str],
     faults: list[Fault],
-) -> tuple[str, str | None]:
-    """The model from data.model, else subject, else modelVersion; the version as far as anything tells it."""
+) -> tuple[str | None, str | None]:
+    """The model from data.model, else subject, else modelVersion; the version as far as anything tells it.
+
+    None where a dataset stands instead of a model; a subject that is the dataset's name names no model.
+    """
     written = clean.get("modelVersion")
     if written is not None and not is_name(written):
         if "modelVersion" not in kind.fields:  # else its own check has said so
             faults.append(Fault("data.modelVersion", "a name", shown(written)))
         written = None
     split = _split(pattern, written) if written is not None else None
-    model, path = clean.get("model"), "data.model"
-    if model is None and subject is not None:
+    model, path, dataset = clean.get("model"), "data.model", clean.get("dataset")
+    if model is None and subject is not None and subject != dataset:
         model, path = subject, f"{prefix}subject"
     elif model is None and split is not None:
         model, path = split["model"], "data.modelVersion"
+    if model is None and dataset is not None and kind.name != MODEL_DEPLOYED:
+        return None, written
     if model is None:
         wanted = "a model (in data.model, else subject, else data.modelVersion as in salary-predictor-v5)"
         found = "nothing" if written is None else f"modelVersion {shown(written)}"

@@ -41,6 +41,7 @@ class Answer:
     now: str
     remediation: str | None
     earlier: tuple[str, ...]  # reasons of the attempts before, oldest first
+    model: str | None = None  # for which model, where the event is about a dataset
 
     @property
     def line(self) -> str:
@@ -49,7 +50,8 @@ class Answer:
             reason = "" if self.outcome == "none" else f"{self.reason}: "
             return f"no policy was asked: {reason}{self.sentence}"
         verdict = "acted" if self.outcome == "remediate" else f"not now: {self.reason}"
-        parts = [f"policy {self.policy}: {verdict}: {self.sentence}"]
+        asked = f"policy {self.policy} for {self.model}" if self.model else f"policy {self.policy}"
+        parts = [f"{asked}: {verdict}: {self.sentence}"]
         if self.again:
             parts.append(self.again)
         if self.earlier:
@@ -126,7 +128,7 @@ def explain_event(
         str(event["id"]),
         _headline(event),
         _event_notes(event, decisions, conditions),
-        _answers(decisions, questions),
+        _answers(decisions, questions, each_model=not event.get("model")),
         tuple(_story(remediation) for remediation in remediations),
     )
 
@@ -155,6 +157,8 @@ def explain_remediation(remediation: Row, event: Row | None, decisions: Sequence
 
 
 def _model(row: Row) -> str:
+    if row.get("dataset") and not row.get("model"):
+        return f"the dataset {row['dataset']}"
     namespace, name = row.get("namespace"), row.get("model") or "a model that it does not name"
     return f"{namespace}/{name}" if namespace else str(name)
 
@@ -192,15 +196,18 @@ def _ender(condition: Row) -> str:
     return f"event {name}" if kind == "event" else name or kind
 
 
-def _answers(decisions: Sequence[Row], questions: Sequence[Row]) -> tuple[Answer, ...]:
-    by_policy: dict[str, list[Row]] = {}
+def _answers(decisions: Sequence[Row], questions: Sequence[Row], *, each_model: bool = False) -> tuple[Answer, ...]:
+    by_policy: dict[tuple[str, str], list[Row]] = {}
     for row in sorted(decisions, key=lambda row: int(row["attempt"])):
-        by_policy.setdefault(_policy(row), []).append(row)
+        by_policy.setdefault((_policy(row), _model(row)), []).append(row)
     asked = {question.get("decision"): question for question in questions}
-    return tuple(_answer(attempts, asked.get(attempts[-1]["id"])) for attempts in by_policy.values())
+    return tuple(
+        _answer(attempts, asked.get(attempts[-1]["id"]), model if each_model and policy else None)
+        for (policy, model), attempts in by_policy.items()
+    )
 
 
-def _answer(attempts: Sequence[Row], question: Row | None) -> Answer:
+def _answer(attempts: Sequence[Row], question: Row | None, model: str | None) -> Answer:
     last = attempts[-1]
     values = dict(last.get("values") or {})
     reason = last.get("reason") or None
@@ -219,6 +226,7 @@ def _answer(attempts: Sequence[Row], question: Row | None) -> Answer:
         now=str(last["now"]),
         remediation=last.get("remediation"),
         earlier=tuple(str(row.get("reason") or row["outcome"]) for row in attempts[:-1]),
+        model=model,
     )
 
 

@@ -115,7 +115,8 @@ def _waiting(values: Row) -> str:
 
 
 def _inhibited(values: Row) -> str:
-    condition = f"{values.get('type')} ({values.get('condition')})"
+    of_dataset = f" of the dataset {values['dataset']}" if values.get("dataset") else ""
+    condition = f"{values.get('type')}{of_dataset} ({values.get('condition')})"
     match values.get("state"):
         case "open":
             state = "is open"
@@ -176,6 +177,14 @@ def _fleet_limit(values: Row) -> str:
 def _no_policy_matched(values: Row) -> str:
     woken = values.get("woken") or values.get("questions")
     more = f"; it woke the open question of {listed(woken)}" if woken else ""
+    if values.get("dataset"):
+        models = values.get("models")
+        read = (
+            f"{models} {'model reads' if models == 1 else 'models read'} it" if models else "no model in force reads it"
+        )
+        return (
+            f"{read}, and for none is a policy in force that such an event triggers (`models: {{via: dataset}}`){more}"
+        )
     return f"no policy in force selects {values['about']} and has a trigger of this type{more}"
 
 

@@ -12,6 +12,7 @@ from controller.policy.files import stamps as stamps
 from controller.policy.installation import Installation as Installation
 from controller.policy.model import Ambiguous as Ambiguous
 from controller.policy.model import GitOps as GitOps
+from controller.policy.model import Input as Input
 from controller.policy.model import Model as Model
 from controller.policy.model import Target as Target
 from controller.policy.objects import CLUSTER as CLUSTER

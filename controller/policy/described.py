@@ -190,7 +190,7 @@ _POLICY: Mapping[str, Mapping[str, Key]] = {
         "mode": _MODE,
         "severity": _SEVERITY,
         "models": Key(
-            "Which models of the policy's namespace: names or matchLabels, or both.", _object("models"), required=True
+            "Which models of the policy's namespace: names, matchLabels or via.", _object("models"), required=True
         ),
         "triggers": Key("What starts it: any of these.", _list(_object("trigger")), required=True),
         "wait": _WAIT,
@@ -205,6 +205,11 @@ _POLICY: Mapping[str, Mapping[str, Key]] = {
     "models": {
         "names": Key("Names or globs (*, ?, [a-z]), any of which fits.", _list(_text())),
         "matchLabels": Key("Labels that the Model must all carry.", _map({"type": "string"})),
+        "via": Key(
+            "dataset: it is triggered by what is said of a dataset, once for each such model that names it under "
+            "inputs, and not by what is said of a model.",
+            _one_of("dataset"),
+        ),
         "unknown": Key(
             "What to do about a model without a document: record its events, or act; act needs names.",
             _one_of("record", "act"),
@@ -300,6 +305,11 @@ _OTHERS: Mapping[str, Mapping[str, Key]] = {
             "Without it an object that Argo CD or Flux manages is not touched.",
             {**_ANYTHING, "object": "gitops"},
         ),
+        "inputs": Key("The datasets that it reads: what is wrong with one is wrong for it.", _list(_object("input"))),
+    },
+    "input": {
+        "dataset": Key("Its name, as senders write it in data.dataset.", _text(maxLength=253), required=True),
+        "features": Key("Names or globs of the features that it reads; else all.", _list(_text())),
     },
     "serving": {
         "kind": Key("Its kind.", _one_of("Rollout", "Deployment"), required=True),

@@ -24,7 +24,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "approval",
         "steps",
     ),
-    "models": ("names", "matchLabels", "unknown"),
+    "models": ("names", "matchLabels", "via", "unknown"),
     "trigger": ("name", "type", "when", "sustained", "count", "distinct", "require"),
     "count": ("atLeast", "within"),
     "distinct": ("of", "atLeast", "within"),
@@ -48,7 +48,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "quiet verification": ("quiet", "settle", "within"),
     "resolved verification": ("resolved", "settle", "for", "within"),
     "expression": ("expr",),
-    "model": ("baseline", "serving", "versionNames", "gitops"),
+    "model": ("baseline", "serving", "versionNames", "gitops", "inputs"),
+    "input": ("dataset", "features"),
     "serving": ("kind", "name", "version"),
     "serving version": ("image", "env", "label", "container"),
     "gitops": ("workflowTemplateRef", "parameters"),
@@ -70,7 +71,6 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 
 LATER: Mapping[str, tuple[str, ...]] = {
     "policy": ("freeze", "correlate"),
-    "models": ("via",),
     "trigger": ("consecutive", "sum", "schedule", "since"),
     "corroboration": ("versions",),
     "step": ("registry", "confirm"),
@@ -78,7 +78,7 @@ LATER: Mapping[str, tuple[str, ...]] = {
     "request": ("status", "done", "failed"),
     "command": ("outputs",),
     "verification": ("query", "report", "analysis", "recovered", "worse"),
-    "model": ("registry", "inputs", "groundTruth", "lastKnownGood"),
+    "model": ("registry", "groundTruth", "lastKnownGood"),
     "serving version": ("alias",),
     "defaults": ("lastKnownGood",),
 }

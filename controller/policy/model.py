@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeAlias
 
 from controller.policy.serving import Serving
@@ -18,6 +19,18 @@ class GitOps:
 
     template: str
     parameters: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Input:
+    """A dataset that a model reads, and which of its features (globs); none: all."""
+
+    dataset: str
+    features: tuple[str, ...] = ()
+
+    def reads(self, feature: str | None) -> bool:
+        """Whether what is said of this feature concerns the model; None: of the dataset as a whole."""
+        return feature is None or not self.features or any(fnmatchcase(feature, glob) for glob in self.features)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +50,7 @@ class Model:
     serving: Serving | None = None
     version_names: tuple[str, ...] = ()
     gitops: GitOps | Literal["ignored"] | None = None
+    inputs: tuple[Input, ...] = ()
 
     @classmethod
     def bare(cls, namespace: str, name: str) -> Model:
@@ -52,6 +66,10 @@ class Model:
     def target(self) -> Target | None:
         """The object that serves it: kind, namespace, name."""
         return (self.serving.kind, self.namespace, self.serving.name) if self.serving else None
+
+    def reads(self, dataset: str, feature: str | None) -> bool:
+        """Whether what is said of this feature of a dataset concerns the model; None: of the dataset as a whole."""
+        return any(own.dataset == dataset and own.reads(feature) for own in self.inputs)
 
     @property
     def documented(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Literal, TypeVar
 
 from controller.errors import ConfigError
+from controller.events.scalars import is_name
 from controller.policy.defaults import (
     BUILT_IN,
     Fallback,
@@ -19,7 +20,7 @@ from controller.policy.defaults import (
     read_unless,
 )
 from controller.policy.digest import digest_of
-from controller.policy.model import Model
+from controller.policy.model import Input, Model
 from controller.policy.reading import Fields, Place
 from controller.policy.serving_keys import read_gitops, read_serving, read_version_names
 from controller.policy.steps import read_steps
@@ -37,7 +38,7 @@ def read_policy(text: dict[str, Any]) -> tuple[Policy, list[str]]:
     faults: list[str] = []
     fallback = fallback_of(text.get("defaults"), faults)
     fields = Place(text["spec"], "spec", faults).fields("policy")
-    models, triggers = fields.need("models", "names or matchLabels"), fields.need("triggers", "a list of triggers")
+    models, triggers = fields.need("models", "names, matchLabels or via"), fields.need("triggers", "a list of triggers")
     ladder = fields.need("steps", "a list of steps")
     steps = read_steps(ladder, fallback) if ladder else ()
     guarded = any(step.changing for step in steps) and not ignores_quality(fields)
@@ -76,6 +77,7 @@ def read_model(text: dict[str, Any]) -> tuple[Model, list[str]]:
         serving=read_serving(fields),
         version_names=read_version_names(fields),
         gitops=read_gitops(fields),
+        inputs=_read_inputs(fields.at("inputs")) if "inputs" in fields else (),
     )
     return _keep(model, faults, _models), faults
 
@@ -129,13 +131,34 @@ def _keep(read: _Read, faults: list[str], kept: dict[str, _Read]) -> _Read:
 def _read_selector(place: Place) -> ModelSelector:
     fields = place.fields("models")
     names, labels, unknown = fields.get("names"), fields.get("matchLabels"), fields.get("unknown")
-    if not names and not labels and "via" not in fields:
-        place.refuse("want names or matchLabels")
+    via: Literal["dataset"] | None = fields.at("via").one_of("dataset") if "via" in fields else None
+    if not names and not labels and not via:
+        place.refuse("want names, matchLabels or via")
     choice: Literal["record", "act"] = unknown.one_of("record", "act") if unknown else "record"
-    if unknown and choice == "act" and not names and labels:
+    if unknown and choice == "act" and via:
+        unknown.refuse("an unknown model reads no dataset, leave it out")
+    elif unknown and choice == "act" and not names and labels:
         unknown.refuse("want names beside it: an unknown model has no labels")
     globs = tuple(item.text("a model's name or a glob") for item in names.items("names of models")) if names else ()
-    return ModelSelector(globs, _read_labels(labels) if labels else {}, choice)
+    return ModelSelector(globs, _read_labels(labels) if labels else {}, choice, via)
+
+
+def _read_inputs(place: Place) -> tuple[Input, ...]:
+    found: list[Input] = []
+    for item in place.items("datasets"):
+        fields = item.fields("input")
+        name, features = fields.need("dataset", "a dataset's name"), fields.get("features")
+        if name and not is_name(name.value):
+            name.want("a name (letters, digits, ._:@+/- and spaces, at most 253)")
+        elif name and any(name.value == own.dataset for own in found):
+            name.refuse(f'want each dataset once, "{name.value}" stands twice')
+        globs = (
+            [glob.text("a feature's name or a glob") for glob in features.items("names of features")]
+            if features
+            else []
+        )
+        found.append(Input(str(name.value) if name else "", tuple(globs)))
+    return tuple(found)
 
 
 def _read_labels(place: Place) -> dict[str, str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from fnmatch import translate
 
 from controller.policy.digest import digest_of
@@ -83,9 +83,13 @@ class PolicySet:
         for namespace, name in sorted(self.models):
             namespaces[name].append(namespace)
         self._namespaces = dict(namespaces)
-        self._triggered = _Index(
-            (kind, policy) for policy in self.policies for kind in {trigger.type for trigger in policy.triggers}
-        )
+        self._triggered = _Index(_entries(self.policies, None))
+        self._via_dataset = _Index(_entries(self.policies, "dataset"))
+        readers: dict[str, list[Model]] = defaultdict(list)
+        for _, model in sorted(self.models.items()):
+            for own in model.inputs:
+                readers[own.dataset].append(model)
+        self._readers = {dataset: tuple(found) for dataset, found in readers.items()}
 
     def model(self, namespace: str | None, name: str) -> Model | Ambiguous | None:
         """The document of a model: in its namespace, or, without one, the only one so called.
@@ -100,11 +104,25 @@ class PolicySet:
         return self.models[namespaces[0], name] if namespaces else None
 
     def triggered_by(self, kind: str, namespace: str, name: str, model: Model | None) -> tuple[Policy, ...]:
-        """The policies of a namespace that select the model and have a trigger of this event type.
+        """The policies that an event of this type about the model triggers, in the order in which they are asked.
 
-        In the order in which they are asked: severity, namespace, name.
+        They are of that namespace, select the model, and have a trigger of the type. The
+        order is severity, namespace, name.
         """
         return self._triggered.find(kind, namespace, name, model)
+
+    def triggered_via_dataset(self, kind: str, model: Model) -> tuple[Policy, ...]:
+        """The policies that an event of this type about a dataset triggers for a model that reads it, likewise."""
+        return self._via_dataset.find(kind, model.namespace, model.name, model)
+
+    def readers(self, dataset: str, namespace: str | None, feature: str | None) -> tuple[Model, ...]:
+        """The models that what is said of a dataset concerns, by namespace and name.
+
+        :param namespace: only models there; None: of every namespace.
+        :param feature: only models that read it; None: the dataset as a whole.
+        """
+        found = self._readers.get(dataset, ())
+        return tuple(model for model in found if namespace in (None, model.namespace) and model.reads(dataset, feature))
 
     def policy(self, namespace: str, name: str) -> Policy | None:
         """The policy in force of this name."""
@@ -114,8 +132,21 @@ class PolicySet:
         return f"PolicySet({len(self.policies)} policies, {len(self.models)} models, {self.digest[:8]})"
 
 
+def _entries(policies: Iterable[Policy], via: str | None) -> Iterator[tuple[str, Policy]]:
+    """Event type and policy, for those that are triggered via a dataset, or are not."""
+    for policy in policies:
+        if policy.models.via == via:
+            for kind in {trigger.type for trigger in policy.triggers}:
+                yield kind, policy
+
+
+def rank(policy: Policy) -> tuple[str, str, str]:
+    """By what policies that match one event are asked: the lowest first."""
+    return policy.severity, policy.namespace, policy.name
+
+
 def _ordered(policies: Iterable[Policy]) -> tuple[Policy, ...]:
-    return tuple(sorted(policies, key=lambda policy: (policy.severity, policy.namespace, policy.name)))
+    return tuple(sorted(policies, key=rank))
 
 
 def _only_exact(selector: ModelSelector) -> bool:

@@ -54,11 +54,15 @@ class Trigger:
 
 @dataclass(frozen=True, slots=True)
 class ModelSelector:
-    """Which models of the policy's namespace: all that match a glob of `names` (if any) and all labels."""
+    """Which models of the policy's namespace: all that match a glob of `names` (if any) and all labels.
+
+    `via` "dataset": events about a dataset that such a model reads, and no others.
+    """
 
     names: tuple[str, ...] = ()
     match_labels: Mapping[str, str] = field(default_factory=dict)
     unknown: Literal["record", "act"] = "record"
+    via: Literal["dataset"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -182,13 +182,16 @@ class Remediation:
         return f"{self.id}-{self.step}-{self.attempt}"
 
 
-def remediation_id(source: str, event_id: str, event_seq: int, policy_ns: str, policy: str, attempt: int) -> str:
+def remediation_id(
+    source: str, event_id: str, event_seq: int, policy: tuple[str, str], model: tuple[str, str], attempt: int
+) -> str:
     """A short name that depends on nothing but what was decided: the same in every replay.
 
     :param event_seq: tells an id that its source uses again, after the first event was purged.
+    :param policy: namespace and name, as of the model: one event about a dataset has an answer for each.
     """
     digest = hashlib.sha256()
-    for part in (source, event_id, str(event_seq), policy_ns, policy, str(attempt)):
+    for part in (source, event_id, str(event_seq), *policy, *model, str(attempt)):
         encoded = part.encode()
         digest.update(len(encoded).to_bytes(4, "big") + encoded)
     return "r-" + base64.b32encode(digest.digest())[:12].decode().lower()

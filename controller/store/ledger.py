@@ -8,7 +8,7 @@ state is read, never remembered.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
@@ -16,7 +16,7 @@ from typing import Any
 
 from sqlalchemy import Row, Select
 
-from controller.events.condition import Condition
+from controller.events.condition import Condition, Dataset, Subject, named
 from controller.events.event import Event
 from controller.policy import Policy, Target, Trigger
 from controller.remediation import Remediation
@@ -68,7 +68,7 @@ class Ledger:
 
     def __init__(self, turn: Turn) -> None:
         self.turn = turn
-        self._conditions: dict[ModelKey, dict[str, Condition]] = {}
+        self._conditions: dict[Subject, dict[str, Condition]] = {}
         self._past: dict[ModelKey, list[Past]] = {}
         self._questions: dict[tuple[str, str, str, str], Question | None] = {}
         self._events: dict[int, Event] = {}
@@ -76,7 +76,7 @@ class Ledger:
         self._moved: dict[str, Condition] = {}
         self._asked: set[tuple[str, str, str, str]] = set()
         self._new_evidence: list[dict[str, Any]] = []
-        self._evident: set[tuple[str, str, str, int]] = set()
+        self._evident: set[tuple[str, str, str, ModelKey, int]] = set()
         self._decisions: list[dict[str, Any]] = []
         self._decided: list[dict[str, Any]] = []
         self._look_again: set[str] = set()
@@ -86,16 +86,20 @@ class Ledger:
         self._active: dict[str, Remediation | None] = {}
         self._signs: dict[tuple[str, str], tuple[Remediation, int, int, datetime]] = {}
         self._fleet_active: int | None = None
-        self._unread: dict[Select[Any], set[ModelKey]] = {CONDITIONS: set(), PAST: set(), QUESTIONS: set()}
+        self._unread: dict[Select[Any], set[Subject]] = {CONDITIONS: set(), PAST: set(), QUESTIONS: set()}
 
-    def load(self, keys: Collection[ModelKey]) -> None:
-        """Announce models that will be asked about: each kind of row is then read for all of them at once."""
+    def load(self, keys: Iterable[ModelKey], datasets: Iterable[Dataset] = ()) -> None:
+        """Announce what will be asked about: each kind of row is then read for all models and datasets at once."""
         for key in keys:
             if key not in self._past:
                 self._conditions[key] = {}
                 self._past[key] = []
                 for unread in self._unread.values():
                     unread.add(key)
+        for dataset in datasets:
+            if dataset not in self._conditions:
+                self._conditions[dataset] = {}
+                self._unread[CONDITIONS].add(dataset)
 
     def meet(self, key: ModelKey) -> None:
         """An event about this model is used; where nothing was said of it before, it may be the first."""
@@ -105,19 +109,25 @@ class Ledger:
     def _read(self, query: Select[Any]) -> Iterator[tuple[ModelKey, Sequence[Any]]]:
         """Rows about the announced models, as far as they were not read before: each model's key, the other columns."""
         wanted, self._unread[query] = self._unread[query], set()
-        names = sorted({name for _, name in wanted})
-        for start in range(0, len(names), _CHUNK):
-            for row in self.turn.conn.execute(query, {"names": names[start : start + _CHUNK]}):
-                key = (row[0], row[1])
-                if key in wanted:
-                    yield key, row[2:]
+        for row in self._rows(query, wanted):
+            key = (row[0], row[1])
+            if key in wanted:
+                yield key, row[2:]
 
-    def _conditions_of(self, key: ModelKey) -> dict[str, Condition]:
-        if self._unread[CONDITIONS]:
-            for found, values in self._read(CONDITIONS):
-                condition = Condition(*values)
-                self._conditions[found][condition.id] = condition
-        return self._conditions[key]
+    def _rows(self, query: Select[Any], wanted: set[Subject]) -> Iterator[Sequence[Any]]:
+        names = sorted({named(subject)[1] for subject in wanted})
+        for start in range(0, len(names), _CHUNK):
+            yield from self.turn.conn.execute(query, {"names": names[start : start + _CHUNK]})
+
+    def _conditions_of(self, subject: Subject) -> dict[str, Condition]:
+        wanted = self._unread[CONDITIONS]
+        if wanted:
+            self._unread[CONDITIONS] = set()
+            for row in self._rows(CONDITIONS, wanted):
+                condition = Condition(*row)
+                if condition.subject in wanted:
+                    self._conditions[condition.subject][condition.id] = condition
+        return self._conditions[subject]
 
     def _read_questions(self) -> None:
         for _, values in self._read(QUESTIONS):
@@ -160,17 +170,17 @@ class Ledger:
             self._fleet_active = self.turn.conn.execute(FLEET).scalar_one()
         return self._fleet_active
 
-    def conditions(self, key: ModelKey) -> Iterable[Condition]:
-        """The model's conditions, over or not."""
-        return self._conditions_of(key).values()
+    def conditions(self, subject: Subject) -> Iterable[Condition]:
+        """The conditions of a model or a dataset, over or not."""
+        return self._conditions_of(subject).values()
 
-    def condition(self, key: ModelKey, condition_id: str) -> Condition | None:
+    def condition(self, subject: Subject, condition_id: str) -> Condition | None:
         """One of them."""
-        return self._conditions_of(key).get(condition_id)
+        return self._conditions_of(subject).get(condition_id)
 
     def move(self, condition: Condition) -> None:
         """Keep a condition as it is now."""
-        self._conditions_of((condition.namespace, condition.name))[condition.id] = condition
+        self._conditions_of(condition.subject)[condition.id] = condition
         self._moved[condition.id] = condition
 
     def remember(self, seq: int, event: Event) -> None:
@@ -296,7 +306,7 @@ class Ledger:
         self, policy: Policy, trigger: Trigger, key: ModelKey, seq: int, time: datetime, value: Any
     ) -> None:
         """Keep a row of evidence; two triggers that ask the same share it."""
-        row = (policy.namespace, policy.name, trigger.digest, seq)
+        row = (policy.namespace, policy.name, trigger.digest, key, seq)
         if row in self._evident:
             return
         self._evident.add(row)

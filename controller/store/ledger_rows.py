@@ -100,9 +100,7 @@ _P, _S, _A, _R, _C, _E = (
 _NOW = bindparam("now", type_=schema.Instant)
 _NAMES: BindParameter[Any] = bindparam("names", expanding=True)
 
-CONDITIONS = select(_C.namespace, _C.name, *(_C[name] for name in Condition.__dataclass_fields__)).where(
-    _C.name.in_(_NAMES)
-)
+CONDITIONS = select(*(_C[name] for name in Condition.__dataclass_fields__)).where(_C.name.in_(_NAMES))
 PAST = (
     select(_R.namespace, _R.model, *(_R[name] for name in Past.__dataclass_fields__))
     .where(_R.model.in_(_NAMES))

@@ -56,6 +56,7 @@ def events(  # noqa: PLR0913 — an argument for each filter of the API
     cursor: str | None = None,
     namespace: str | None = None,
     model: str | None = None,
+    dataset: str | None = None,
     type: str | None = None,  # noqa: A002 — the filter's name in the API
     source: str | None = None,
     id: str | None = None,  # noqa: A002 — likewise
@@ -67,6 +68,7 @@ def events(  # noqa: PLR0913 — an argument for each filter of the API
         select(*_EVENT),
         (_E.namespace, namespace),
         (_E.model, model),
+        (_E.dataset, dataset),
         (_E.type, type),
         (_E.source, source),
         (_E.id, id),
@@ -102,7 +104,9 @@ def event(conn: Connection, seq: int, now: datetime) -> Item | None:
     if row is None:
         return None
     decided = conn.execute(select(*_DECISION).where(_D.event_seq == seq).order_by(_D.id)).all()
-    moved = select(schema.conditions).where(_C.name == row.model, _C.source == row.source, _C.family == row.family)
+    kind = "model" if row.model is not None else "dataset"
+    mine = (_C.kind == kind, _C.name == (row.model or row.dataset))
+    moved = select(schema.conditions).where(*mine, _C.source == row.source, _C.family == row.family)
     if row.over and row.about == "":
         moved = moved.where(_C.ended_by == f"event:{row.id}")
     else:
@@ -132,14 +136,17 @@ def conditions(  # noqa: PLR0913 — an argument for each filter of the API
     cursor: str | None = None,
     namespace: str | None = None,
     model: str | None = None,
+    dataset: str | None = None,
     family: str | None = None,
     source: str | None = None,
     state: str | None = None,
 ) -> Page:
     """Conditions, the last seen first; `state` is open, over or unknown at `now`."""
-    query = _where(
-        select(schema.conditions), (_C.namespace, namespace), (_C.name, model), (_C.family, family), (_C.source, source)
-    )
+    query = _where(select(schema.conditions), (_C.namespace, namespace), (_C.family, family), (_C.source, source))
+    if model is not None:
+        query = query.where(_C.name == model, _C.kind.in_(("model", "moment")))
+    if dataset is not None:
+        query = query.where(_C.name == dataset, _C.kind.in_(("dataset", "dataset_moment")))
     states = {
         "open": and_(_C.ended.is_(None), _C.expires > now),
         "unknown": and_(_C.ended.is_(None), _C.expires <= now),
@@ -160,7 +167,9 @@ def condition(conn: Connection, condition_id: str, now: datetime) -> Item | None
 def _condition(row: Row[Any], now: datetime) -> Item:
     state = "over" if row.ended is not None else "open" if now < row.expires else "unknown"
     shown = item(row)
-    shown["model"] = shown.pop("name")
+    name = shown.pop("name")
+    of_dataset = row.kind in ("dataset", "dataset_moment")
+    shown |= {"model": None, "dataset": name} if of_dataset else {"model": name, "dataset": None}
     return shown | {"state": state}
 
 

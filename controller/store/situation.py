@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.decision import Bar, HoldFacts, Holding, Situation, TriggerFacts, breaker_trips
-from controller.events.condition import Condition
-from controller.events.event import Event
+from controller.events.condition import Condition, Dataset, Subject, about_of
+from controller.events.event import Event, feature_of
 from controller.policy import Bindings, Corroboration, Expression, ExpressionError, Model, Policy, Trigger
 from controller.silences import paused, silenced
 from controller.store.ledger import Ledger
@@ -20,7 +20,7 @@ from controller.store.ledger_rows import ModelKey, Past
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """An event in use: which model it is about, and its condition after it was moved."""
+    """An event in use for one model that it concerns, and its condition after it was moved."""
 
     seq: int
     event: Event
@@ -34,6 +34,27 @@ class Used:
     def key(self) -> ModelKey:
         """Namespace and name of the model."""
         return self.model.namespace, self.model.name
+
+    @property
+    def subject(self) -> Subject:
+        """What the event is about: the model, or a dataset that it reads."""
+        return about_of(self.event, self.model.namespace)
+
+
+def datasets_of(model: Model) -> list[Dataset]:
+    """The datasets whose conditions concern a model: each input as named for its namespace, and for all."""
+    return [Dataset(namespace, own.dataset) for own in model.inputs for namespace in ("", model.namespace)]
+
+
+def concerning(ledger: Ledger, model: Model) -> list[Condition]:
+    """The conditions of a model, and those of its inputs that are about what it reads."""
+    found = list(ledger.conditions((model.namespace, model.name)))
+    if model.inputs:
+        ledger.load((), datasets_of(model))
+        for dataset in datasets_of(model):
+            conditions = ledger.conditions(dataset)
+            found += [one for one in conditions if model.reads(dataset.name, feature_of(one.about))]
+    return found
 
 
 def situation(
@@ -210,11 +231,7 @@ def _test(when: Expression | None, bindings: Bindings) -> tuple[bool | None, str
 
 
 def _matching(ledger: Ledger, model: Model, need: Corroboration) -> list[Condition]:
-    found = [
-        condition
-        for condition in ledger.conditions((model.namespace, model.name))
-        if condition.type == need.type and condition.kind in ("model", "moment")
-    ]
+    found = [condition for condition in concerning(ledger, model) if condition.type == need.type]
     return sorted(found, key=lambda condition: condition.id)
 
 
@@ -255,7 +272,8 @@ def holdings(ledger: Ledger, policy: Policy, model: Model, measured: datetime | 
             if asked is False:
                 continue
             named = "error" if asked is None else {"over": "ended"}.get(state, state)
-            found.append(Holding(condition.id, condition.type, named, until if state == "over" else None))
+            dataset = condition.name if isinstance(condition.subject, Dataset) else None
+            found.append(Holding(condition.id, condition.type, named, until if state == "over" else None, dataset))
     return tuple(found)
 
 

@@ -25,6 +25,7 @@ class Answer(Shape):
     now: Time
     remediation: str | None
     earlier: list[str] = Field(description="reasons of the attempts before")
+    model: str | None = Field(description="for which model, where the event is about a dataset")
 
 
 class Told(Shape):

@@ -73,6 +73,7 @@ class EventsQuery(PageQuery):
 
     namespace: str | None = None
     model: str | None = None
+    dataset: str | None = None
     type: str | None = None
     source: str | None = None
     id: str | None = Field(None, description="the CloudEvents id; several sources may use the same")
@@ -85,6 +86,7 @@ class ConditionsQuery(PageQuery):
 
     namespace: str | None = None
     model: str | None = None
+    dataset: str | None = None
     family: str | None = None
     source: str | None = None
     state: Literal["open", "over", "unknown"] | None = None

@@ -67,13 +67,14 @@ class Event(Shape):
 
 
 class Condition(Shape):
-    """Something said to be wrong with a model."""
+    """Something said to be wrong with a model, or with a dataset."""
 
     id: str
     source: str
     kind: str
-    namespace: str
-    model: str
+    namespace: str = Field(description="empty: of a dataset, for whichever namespace its readers are in")
+    model: str | None
+    dataset: str | None = Field(description="set instead of the model")
     family: str
     about: str
     type: str

@@ -361,12 +361,13 @@ def test_run_length() -> None:
 def test_remediation_id() -> None:
     """The name depends on what was decided alone, and no two of these are alike."""
     parts = [
-        ("s", "e", 7, "ns", "p", 1),
-        ("se", "", 7, "ns", "p", 1),
-        ("s", "e", 7, "n", "sp", 1),
-        ("s", "e", 7, "ns", "p", 2),
-        ("s", "e", 8, "ns", "p", 1),  # the id again, after the first event was purged
-        ("ß", "e", 7, "ns", "p", 1),
+        ("s", "e", 7, ("ns", "p"), ("ml", "m"), 1),
+        ("se", "", 7, ("ns", "p"), ("ml", "m"), 1),
+        ("s", "e", 7, ("n", "sp"), ("ml", "m"), 1),
+        ("s", "e", 7, ("ns", "p"), ("ml", "m"), 2),
+        ("s", "e", 7, ("ns", "p"), ("ml", "m2"), 1),  # of a dataset that two models read
+        ("s", "e", 8, ("ns", "p"), ("ml", "m"), 1),  # the id again, after the first event was purged
+        ("ß", "e", 7, ("ns", "p"), ("ml", "m"), 1),
     ]
     ids = [remediation_id(*part) for part in parts]
     assert len(set(ids)) == len(parts)

@@ -244,8 +244,9 @@ class Scene:
         return [row.reason or row.outcome for row in self.decisions(event_id, policy)]
 
     def tally(self) -> Counter[str]:
-        """How often each answer was the last one of its event and policy."""
-        last = {(row.event_seq, row.policy_ns, row.policy): row.reason or row.outcome for row in self.decisions()}
+        """How often each answer was the last one of its event, policy and model."""
+        rows = self.decisions()
+        last = {(row.event_seq, row.policy_ns, row.policy, row.model): row.reason or row.outcome for row in rows}
         return Counter(last.values())
 
     def remediations(self) -> list[Row[Any]]:
@@ -271,7 +272,7 @@ class Scene:
     def conditions(self) -> list[Row[Any]]:
         """What is said to be wrong; moments are none."""
         c = schema.conditions.c
-        return self.rows(schema.conditions, c.kind == "model", order=c.since)
+        return self.rows(schema.conditions, c.kind.in_(("model", "dataset")), order=c.since)
 
     def outbox(self) -> list[Row[Any]]:
         """What is told outside."""

@@ -76,6 +76,13 @@ spec:
     verify: none
   - {name: page, page: {receiver: oncall}}
 ---
+kind: RemediationPolicy
+metadata: {name: via, namespace: ml}
+spec:
+  models: {via: dataset}
+  triggers: [{type: ml.data.quality.failed}]
+  steps: [{name: page, page: {}}]
+---
 kind: Model
 metadata: {name: salary, namespace: ml, labels: {tier: prod}}
 spec:
@@ -83,6 +90,7 @@ spec:
   serving: {kind: Rollout, name: salary, version: {image: "reg/salary:{version}", container: main}}
   versionNames: ["salary-{version}", "{version}"]
   gitops: {workflowTemplateRef: {name: git-set-version}, parameters: {path: deploy/salary}}
+  inputs: [{dataset: "feast:customers", features: [salary, "age_*"]}]
 ---
 kind: Model
 metadata: {name: other, namespace: ml}
