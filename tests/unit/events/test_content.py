@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from controller.errors import InvalidEvent
+from controller.events import about_key, feature_of
 from controller.events.content import metric_name
 from tests.unit.events.conftest import NOW, Read
 
@@ -222,3 +223,38 @@ def test_names_that_may_not(read: Read, example: dict[str, Any], name: str):
     """Nothing that could be an option, a path that climbs, or a piece of shell."""
     with pytest.raises(InvalidEvent, match=r"data\.model: want a model's name"):
         read(example | {"data": {"driftScore": 1, "model": name}})
+
+
+@pytest.mark.parametrize(
+    ("told", "subject", "about"),
+    [
+        ({"dataset": "feast:t"}, None, (None, "feast:t")),
+        ({"dataset": "feast:t"}, "feast:t", (None, "feast:t")),  # the subject is the dataset
+        ({"dataset": "feast:t", "modelVersion": "v5"}, None, (None, "feast:t")),  # no model in it
+        ({"dataset": "feast:t"}, "salary", ("salary", "feast:t")),
+        ({"dataset": "feast:t", "model": "salary"}, "feast:t", ("salary", "feast:t")),
+        ({"dataset": "feast:t", "modelVersion": "salary-v5"}, None, ("salary", "feast:t")),
+    ],
+)
+def test_a_dataset_may_stand_instead_of_a_model(
+    read: Read, example: dict[str, Any], told: dict[str, str], subject: str | None, about: tuple[str | None, str]
+):
+    """An event that names only a dataset is about the dataset; one that names a model too is about the model."""
+    named = {"subject": subject} if subject else {}
+    (event,) = read(example | named | {"data": {"driftScore": 1, "feature": "age", **told}}).events
+    assert (event.model, event.dataset) == about
+    assert (event.kind, event.subject_name) == ("model" if about[0] else "dataset", about[0] or about[1])
+    assert event.feature == "age"
+
+
+def test_a_deployment_needs_a_model(read: Read, example: dict[str, Any]):
+    """What is deployed is a model: a dataset does not stand for it."""
+    with pytest.raises(InvalidEvent, match=r"data\.model: want a model"):
+        read(example | {"type": "ml.model.deployed", "data": {"version": "v5", "dataset": "feast:t"}})
+
+
+@pytest.mark.parametrize("feature", ["age", "a=b;c%3D", "x%25"])
+def test_the_feature_of_a_key(feature: str):
+    """What `about_key` escapes is read back as it was."""
+    assert feature_of(about_key({"feature": feature, "kind": "data"}, ("feature", "kind"))) == feature
+    assert feature_of(about_key({"kind": f"feature={feature}"}, ("feature", "kind"))) is None

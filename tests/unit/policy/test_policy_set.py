@@ -171,3 +171,43 @@ def test_a_lookup_costs_the_same_with_a_thousand_policies():
         return best
 
     assert cost(1000) < 3 * cost(10)
+
+
+def reading(name, inputs, namespace="ml"):
+    return f"kind: Model\nmetadata: {{name: {name}, namespace: {namespace}}}\nspec: {{inputs: {inputs}}}\n"
+
+
+@pytest.mark.parametrize(
+    ("namespace", "feature", "found"),
+    [
+        (None, None, ["ml/all", "ml/some", "web/all"]),
+        ("ml", None, ["ml/all", "ml/some"]),
+        (None, "salary", ["ml/all", "ml/some", "web/all"]),
+        (None, "age_group", ["ml/all", "ml/some", "web/all"]),
+        (None, "height", ["ml/all", "web/all"]),
+        ("other", None, []),
+    ],
+)
+def test_who_reads_a_dataset(namespace, feature, found):
+    """The models that name it, in their order: of one namespace or of all, and only those that read the feature."""
+    held = policies(
+        reading("some", '[{dataset: t, features: [salary, "age_*"]}, {dataset: u}]'),
+        reading("all", "[{dataset: t}]"),
+        reading("all", "[{dataset: t}]", "web"),
+        reading("none", "[{dataset: u}]"),
+    )
+    assert [model.key for model in held.readers("t", namespace, feature)] == found
+    assert held.readers("nobody", None, None) == ()
+
+
+def test_via_a_dataset_is_apart():
+    """A policy is found either by what is said of a model, or by what is said of a dataset that it reads."""
+    held = policies(
+        reading("m", "[{dataset: t}]"),
+        written("own", "{names: [m]}"),
+        written("via", "{via: dataset, names: [m]}"),
+        written("other", "{via: dataset, names: [x]}"),
+    )
+    document = held.model("ml", "m")
+    assert names(held.triggered_by(DRIFTED, "ml", "m", document)) == ["own"]
+    assert names(held.triggered_via_dataset(DRIFTED, document)) == ["via"]
