@@ -76,13 +76,6 @@ spec:
     verify: none
   - {name: page, page: {receiver: oncall}}
 ---
-kind: RemediationPolicy
-metadata: {name: via, namespace: ml}
-spec:
-  models: {via: dataset}
-  triggers: [{type: ml.data.quality.failed}]
-  steps: [{name: page, page: {}}]
----
 kind: Model
 metadata: {name: salary, namespace: ml, labels: {tier: prod}}
 spec:
@@ -101,6 +94,13 @@ spec:
 kind: Model
 metadata: {name: third, namespace: ml}
 spec: {serving: {kind: Deployment, name: third, version: {label: version}}}
+---
+kind: RemediationPolicy
+metadata: {name: via, namespace: ml}
+spec:
+  models: {via: dataset}
+  triggers: [{type: ml.data.quality.failed}]
+  steps: [{name: page, page: {}}]
 ---
 kind: Defaults
 metadata: {name: defaults, namespace: ml}
