@@ -192,19 +192,34 @@ Index(
     evidence.c.time,
 )
 
-models = Table(  # written by the engine: what it has learnt of each model
+models = Table(  # written by the engine: what it has learnt of each model (`ModelState` says what each column means)
     "models",
     metadata,
     Column("namespace", Text, primary_key=True),
     Column("name", Text, primary_key=True),
     Column("first_seen", Instant, nullable=False),
-    Column("deployed_at", Instant),
-    Column("trained_at", Instant),
     Column("stable", Text),
+    Column("stable_since", Instant),
+    Column("stable_revision", Text, nullable=False, server_default=""),
     Column("canary", Text),
+    Column("canary_revision", Text, nullable=False, server_default=""),
+    Column("arriving", Text),
+    Column("coming_by", Text),
+    Column("unknown_since", Instant),
+    Column("learnt_from", Text),  # serving | event | remediation
+    Column("deployed_at", Instant),
+    Column("deployed_by", Text),  # a remediation's id | others
+    Column("trained_at", Instant),
+    Column("trained_by", Text),
+    Column("told_reference", Text),
+    Column("reference_of", Text),
     Column("last_known_good", Text),
-    Column("reference", Text),
+    Column("good_since", Instant),
+    Column("good_until", Instant),
+    Column("good_by", Text),  # a remediation's id | soak
+    Column("soaks_at", Instant),
 )
+_partial("models_soaking", models.c.soaks_at, where=models.c.soaks_at.is_not(None))
 
 documents = Table(  # each accepted text of a policy, model … once; decisions refer to it by digest
     "documents",

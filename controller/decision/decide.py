@@ -37,7 +37,7 @@ def decide(event: Event, model: Model, policy: Policy, situation: Situation, now
         if refusal := guard(question):
             return about(refusal, trigger)
     try:
-        bindings = Bindings.of(event, model, now)
+        bindings = Bindings.of(event, model, now, situation.state)
         parameters = tuple(_rendered(step, bindings, model) for step in policy.steps)
     except ExpressionError as error:
         return Decision(Outcome.SUPPRESS, Reason.CONDITION_ERROR, trigger, {"error": f"steps: {error}"})

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from controller.policy import NOTHING, ModelState
+
 
 @dataclass(frozen=True, slots=True)
 class TriggerFacts:
@@ -67,6 +69,7 @@ class Situation:
     last_end: datetime | None  # cooldown counts from here
     fleet_active: int
     fleet_limit: int
+    state: ModelState = NOTHING  # what is known of the model: versions, deployment, training
 
 
 @dataclass(frozen=True, slots=True)

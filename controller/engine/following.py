@@ -77,15 +77,33 @@ class Following:
         self._stop = threading.Event()
         self.looked = 0.0  # of the monotonic clock: when what cannot be watched was asked for last
 
-    def follow(self, kind: str, namespace: str) -> None:
-        """Watch the objects of this kind there from now on; nothing where that is done already."""
+    def follow(self, kind: str, namespace: str) -> bool:
+        """Watch the objects of this kind there from now on; False: it is done already, or there is no cluster."""
         place = (kind, namespace)
         if self._kube is None or place in self._threads or self._stop.is_set():
-            return
+            return False
         run = partial(self._run, self._kube, place)
         thread = threading.Thread(target=run, name=f"watch {kind} {namespace}", daemon=True)
         self._threads[place] = thread
         thread.start()
+        return True
+
+    def ask_for(self, names: Collection[Name]) -> None:
+        """Have these objects among the news, as they are now: a watch shows only what changes from now on."""
+        if self._kube is not None and names:
+            run = partial(self._ask_for, self._kube, tuple(names))
+            threading.Thread(target=run, name="look at serving objects", daemon=True).start()
+
+    def _ask_for(self, kube: Kube, names: Collection[Name]) -> None:
+        for kind, namespace, name in names:
+            try:
+                found = kube.get(KINDS[kind], namespace, name)
+            except ModelmendError as error:
+                log.warning("%s %s/%s cannot be read: %s", kind, namespace, name, error)
+                continue
+            with self._lock:
+                self._objects.setdefault((kind, namespace, name), found)  # what a watch has shown since is newer
+        self._on_news()
 
     def news(self) -> News:
         """What is not used yet."""

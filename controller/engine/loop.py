@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from controller.decision import Decision
-from controller.engine import careful, observing, starting
+from controller.engine import careful, learning, observing, starting
 from controller.engine.acting import carry_out, give_up
 from controller.engine.adopting import bring_into_force
 from controller.engine.asking import ask_again
@@ -36,11 +36,13 @@ from controller.events.event import OWN_SOURCE
 from controller.kube import Kube
 from controller.metrics import Metrics
 from controller.policy import PolicySet
+from controller.policy.state import Serves
 from controller.remediation import Intent, Phase, Remediation, Transition
 from controller.store import acts, questions, remediations
 from controller.store.agenda import Agenda, agenda
 from controller.store.leader import Leadership, Turn
 from controller.store.ledger import Ledger
+from controller.store.ledger_rows import ModelKey
 from controller.store.undecided import Renewal, Stored, renewal_used, renewals, undecided
 
 log = logging.getLogger(__name__)
@@ -99,6 +101,7 @@ class Engine:
         self._recovered = False
         self._world_behind = True
         self._caught_up = 0.0  # of the monotonic clock: also while events keep every round busy, what is to stop stops
+        self._served: learning.Served = {}
         self._begun = False  # a remediation was made since the last look at those that are due
         self.failure: ModelmendError | None = None
         self.trouble = ""
@@ -178,6 +181,7 @@ class Engine:
         with self.leadership.db.read() as conn:
             due = self._agenda = agenda(conn, self.leadership.now(conn))
         busy |= due.acts and self._carry_out_acts()
+        busy |= self._learn()
         busy |= observing.use_news(self.leadership.db, self._following, self._workers)
         busy |= self._record_results()
         busy |= due.events and self._use_events()
@@ -346,10 +350,22 @@ class Engine:
             bring_into_force(turn, rules, refused)
         self.rules = rules
         self._proposed.popleft()
+        before, self._served = self._served, learning.served(policies)
+        learning.watch(self._following, before, self._served)
         self._metrics.policies_known(policy.key for policy in policies.policies)
         self._metrics.policies_in_force.set(len(policies.policies))
         self._metrics.documents_refused.set(len(refused))
         return True
+
+    def _learn(self) -> bool:
+        """Use what serving objects have shown of versions, before it is used for the actions that go by them."""
+        found = learning.changes(self.leadership.db, self._following.news(), self._served)
+        for key, seen in found:
+            self._each(f"what serves {key}", partial(self._learnt, key, seen), _leave)
+        return bool(found)
+
+    def _learnt(self, key: ModelKey, seen: Serves, turn: Turn) -> None:
+        learning.learn_served(turn, self.rules, key, seen)
 
     # remediations
 
@@ -477,6 +493,10 @@ def _sent(used: Sequence[Stored]) -> int:
 
 def _given_up(act: acts.Act, why: str, turn: Turn) -> None:
     give_up(turn, act, why)
+
+
+def _leave(turn: Turn) -> None:
+    """What could not be used is not put off: the next change of the object is used anew."""
 
 
 def _let_go(renewal: Renewal, turn: Turn) -> None:

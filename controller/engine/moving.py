@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from controller.decision import Happening, Reason, hold
+from controller.engine.learning import learn_verified
 from controller.engine.notices import notify
 from controller.engine.rules import Rules
 from controller.events.condition import Dataset, Subject, about_of
@@ -95,6 +96,8 @@ def move(ledger: Ledger, rules: Rules, transition: Transition, input_seq: int) -
     if after.phase.terminal:
         ledger.load([(after.namespace, after.model)])
         _end_quiet_conditions(ledger, after)
+        if after.verdict is Verdict.RECOVERED:
+            learn_verified(ledger, rules, after)
         _ask_again(ledger, after)
         _ask_about_target(ledger, rules, after)
         ledger.flush()

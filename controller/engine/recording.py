@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from controller.engine.learning import learn_trained
 from controller.engine.moving import give
 from controller.engine.rules import Rules
 from controller.remediation import Acted, Intent, Phase, Remediation, Transition
 from controller.store import remediations
 from controller.store.leader import Turn
+from controller.store.ledger import Ledger
 
 
 def record_action(turn: Turn, rules: Rules, intent: Intent, acted: Acted) -> Transition | None:
@@ -19,6 +21,11 @@ def record_action(turn: Turn, rules: Rules, intent: Intent, acted: Acted) -> Tra
     value |= {"reason": acted.reason} if acted.reason else {}
     remediations.observe(turn, remediation, input_seq, value, at=turn.now, intent=intent)
     remediations.finished(turn, intent, acted)
+    if acted.state == "done":
+        ledger = Ledger(turn)
+        ledger.load([(remediation.namespace, remediation.model)])
+        learn_trained(ledger, rules, remediation, acted.outputs)
+        ledger.flush()
     if (remediation.step, remediation.attempt) != (intent.step, intent.attempt):
         return None
     if remediation.phase not in (Phase.RUNNING, Phase.STOPPING):

@@ -23,11 +23,13 @@ from controller.engine.acting import carry_out, give_up
 from controller.engine.adopting import bring_into_force
 from controller.engine.asking import ask_again
 from controller.engine.careful import set_aside
+from controller.engine.learning import learn_served
 from controller.engine.moving import tick
 from controller.engine.recording import record_action, record_sample
 from controller.engine.rules import Rules
 from controller.engine.using import renew, use
 from controller.errors import ModelmendError
+from controller.policy.state import serves_from
 from controller.remediation import Acted
 from controller.store import acts, policy_sets, questions, remediations
 from controller.store.database import Database
@@ -120,6 +122,10 @@ def _observation(recorded: Connection, turn: Turn, rules: Rules, row: Row[Any]) 
     o, i = schema.observations.c, schema.intents.c
     query = select(o.value, i.key).outerjoin(schema.intents, i.id == o.intent_id).where(o.input_seq == row.seq)
     value, key = recorded.execute(query).one()
+    if "told" in value:
+        namespace, _, name = row.ref.partition("/")
+        learn_served(turn, rules, (namespace, name), serves_from(value))
+        return rules
     if key is not None:
         acted = Acted(value["state"], value["message"], value["outputs"], value.get("reason", ""))
         record_action(turn, rules, remediations.intent_under(turn.conn, key), acted)

@@ -111,8 +111,9 @@ class Rules:
         if event.family is not None and not event.over:
             id_ = condition_id(event.source, event.kind, *named(subject), event.family, event.about)
             condition = ledger.condition(subject, id_)
-        bindings = Bindings.of(event, model, ledger.turn.now)
-        return Used(seq, event, model, known, candidates, condition, bindings)
+        state = ledger.state((model.namespace, model.name))
+        bindings = Bindings.of(event, model, ledger.turn.now, state)
+        return Used(seq, event, model, known, candidates, condition, bindings, state)
 
     def policy(self, namespace: str, name: str) -> Policy | None:
         """The policy in force under this name."""

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from controller.decision import Decision, Happening, Outcome, Reason
 from controller.engine.deciding import answer, decision_row
+from controller.engine.learning import learn_told
 from controller.engine.rules import Rules
 from controller.events.condition import (
     Condition,
@@ -43,6 +44,7 @@ def use(
     ledger.remember(seq, event)
     rules.announce(ledger, event)
     ended = _move(ledger, rules, event, seq)
+    learn_told(ledger, rules, event)
     uses = rules.uses(ledger, seq, event)
     for used in uses:
         _observe_quiet(ledger, used, input_seq, event.time)
@@ -217,7 +219,7 @@ def _signs(ledger: Ledger, used: Used, remediation: Remediation) -> list[str]:
     policy = remediations.policy_of(ledger.turn.conn, remediation.policy_digest)
     trigger = next(found for found in policy.triggers if found.name == remediation.trigger)
     if event.type == trigger.type:
-        bindings = Bindings.of(event, used.model, ledger.turn.now)
+        bindings = Bindings.of(event, used.model, ledger.turn.now, used.state)
         try:
             met = trigger.when is None or trigger.when.test(bindings)
         except ExpressionError:

@@ -32,7 +32,7 @@ from controller.events.scalars import (
     parse_time,
     shown,
 )
-from controller.events.types import DRIFT_DETECTED, MODEL_DEPLOYED, TEXT_BYTES, EventType, EventTypes
+from controller.events.types import DRIFT_DETECTED, MODEL_DEPLOYED, MODEL_TRAINED, TEXT_BYTES, EventType, EventTypes
 from controller.settings import Sender
 
 MAX_DEPTH = 32
@@ -302,7 +302,7 @@ def _model_and_version(
     if not is_name(model):
         faults.append(Fault(path, "a model's name (letters, digits, ._:@+/- and spaces, at most 253)", shown(model)))
         return "", None
-    told = clean.get("version") if kind.name == MODEL_DEPLOYED else written
+    told = clean.get("version", written) if kind.name in (MODEL_DEPLOYED, MODEL_TRAINED) else written
     if type(told) is not str or told != written:
         split = _split(pattern, told) if is_name(told) else None
     return model, split["version"] if split is not None and split["model"] == model else told

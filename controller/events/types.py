@@ -103,6 +103,10 @@ def _window(value: Any) -> str | None:
     return None if start is not None and end is not None and start <= end else wanted
 
 
+def _moment(value: Any) -> str | None:
+    return "an RFC 3339 time" if parse_time(value) is None else None
+
+
 def _one_of(*words: str) -> Check:
     wanted = "one of " + ", ".join(words)
     return lambda value: None if type(value) is str and value in words else wanted
@@ -130,6 +134,13 @@ _PERFORMANCE: dict[str, Check] = {
     "direction": _one_of("below", "above"),
     "slice": _slice,
 }
+_DEPLOYED: dict[str, Check] = {
+    **_COMMON,
+    "version": _name,
+    "role": _one_of("stable", "canary"),
+    "trainedAt": _moment,
+    "referenceId": _text,
+}
 _QUALITY: dict[str, Check] = {**_COMMON, "feature": _text, "kind": _text}
 _DRIFT_KEYS, _PERFORMANCE_KEYS, _QUALITY_KEYS = ("feature", "kind"), ("metric", "slice"), ("feature", "kind")
 
@@ -137,6 +148,7 @@ DRIFT_DETECTED = "ml.data.drift.detected"
 PERFORMANCE_DEGRADED = "ml.performance.degraded"
 QUALITY_FAILED = "ml.data.quality.failed"
 MODEL_DEPLOYED = "ml.model.deployed"
+MODEL_TRAINED = "ml.model.trained"
 MONITOR_CHECKED = "ml.monitor.checked"
 
 BUILT_IN = (
@@ -147,7 +159,8 @@ BUILT_IN = (
     EventType("ml.performance.recovered", "performance", True, _PERFORMANCE_KEYS, (), _PERFORMANCE),
     EventType("ml.data.quality.restored", "quality", True, _QUALITY_KEYS, (), _QUALITY),
     EventType("ml.labels.available", None, False, (), (("count",),), {**_COMMON, "count": _count}),
-    EventType(MODEL_DEPLOYED, None, False, (), (("version",),), {**_COMMON, "version": _name}),
+    EventType(MODEL_DEPLOYED, None, False, (), (("version",),), _DEPLOYED),
+    EventType(MODEL_TRAINED, None, False, (), (), {**_COMMON, "version": _name}),
     EventType(MONITOR_CHECKED, None, True, (), (), _COMMON),
 )
 

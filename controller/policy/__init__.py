@@ -1,6 +1,7 @@
 """Policies and models: what operators wrote, parsed, checked, indexed. Pure."""
 
 from controller.policy.bindings import Bindings as Bindings
+from controller.policy.bindings import version_of as version_of
 from controller.policy.document import Document as Document
 from controller.policy.document import Problem as Problem
 from controller.policy.document import document_from_text as document_from_text
@@ -34,6 +35,9 @@ from controller.policy.serving import VersionPlace as VersionPlace
 from controller.policy.serving import normalised as normalised
 from controller.policy.serving import read_version as read_version
 from controller.policy.serving import version_patch as version_patch
+from controller.policy.state import NOTHING as NOTHING
+from controller.policy.state import OTHERS as OTHERS
+from controller.policy.state import ModelState as ModelState
 from controller.policy.types import Action as Action
 from controller.policy.types import Argument as Argument
 from controller.policy.types import Breaker as Breaker

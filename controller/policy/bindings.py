@@ -10,6 +10,8 @@ from typing import Any
 from controller.events.event import Event
 from controller.policy import cel_native as cel
 from controller.policy.model import Model
+from controller.policy.serving import normalised
+from controller.policy.state import NOTHING, ModelState
 
 MAX_LIST = 1000
 MAX_VALUES = 5000
@@ -70,16 +72,22 @@ class Bindings:
         self._values = self._longest = self._text = 0
 
     @classmethod
-    def of(cls, event: Event, model: Model, now: datetime) -> Bindings:
-        """The bindings of a received event about a model (`Model.bare` where no document describes it)."""
+    def of(cls, event: Event, model: Model, now: datetime, state: ModelState = NOTHING) -> Bindings:
+        """The bindings of a received event about a model (`Model.bare` where no document describes it).
+
+        The event's version is given as the model's own names have it, so that it can be compared.
+        """
+        version = version_of(event, model)
         seen: dict[str, Any] = {"type": event.type, "source": event.source, "time": event.time}
-        if event.version is not None:
-            seen["version"] = event.version
+        seen["role"] = state.role(version)
+        if version is not None:
+            seen["version"] = version
         named = {
             "name": model.name,
             "namespace": model.namespace,
             "labels": model.labels,
             "baseline": model.baseline,
+            **state.shown(),
         }
         return cls(seen, event.data, named, now)
 
@@ -160,6 +168,11 @@ class Bindings:
             shown.append(whole[""])
         self._longest = max(self._longest, len(shown))
         return shown
+
+
+def version_of(event: Event, model: Model) -> str | None:
+    """The version that an event is about, as the model's own names have it (`versionNames`)."""
+    return None if event.version is None else normalised(event.version, model.version_names)
 
 
 def _part(roots: Mapping[str, Any], reads: frozenset[str]) -> dict[str, Any]:

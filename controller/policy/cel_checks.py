@@ -28,14 +28,18 @@ _CLASS_WEIGHT = 8  # a Unicode class is a large automaton, and is copied for eac
 MAX_PATTERN_IN_MACRO = 64
 
 ROOTS: Mapping[str, tuple[str, ...] | None] = {
-    "event": ("type", "source", "time", "version"),
-    "model": ("name", "namespace", "labels", "baseline"),
+    "event": ("type", "source", "time", "version", "role"),
+    "model": (
+        *("name", "namespace", "labels", "baseline"),
+        *("version", "canary", "lastKnownGood", "deployedAt", "trainedAt"),
+    ),
     "data": None,
     "now": (),
 }
 """What an expression sees, and the fields where they are known beforehand."""
 
-_LATER = {"event": ("role",), "model": ("version", "canary", "lastKnownGood", "deployedAt", "trainedAt")}
+ROLES = ("stable", "canary", "unknown")
+"""What `event.role` can be."""
 _MACROS = ("map", "filter", "all", "exists", "exists_one")
 _FUNCTIONS = (
     *("size", "contains", "startsWith", "endsWith", "matches", "has", "type", "dyn"),
@@ -225,14 +229,23 @@ def _check_names(tokens: list[Token], variables: set[str]) -> None:
             and tokens[at + 2].text not in fields
         ):
             _refuse_field(token.text, tokens[at + 2].text, fields)
+        if token.text == "event" and [piece.text for piece in tokens[at + 1 : at + 3]] == [".", "role"]:
+            _check_role(tokens[at + 3 : at + 5])
+
+
+def _check_role(compared: list[Token]) -> None:
+    """Refuse a role that no event has, where it is compared with a plain literal."""
+    if len(compared) < 2 or compared[0].text not in ("==", "!=") or compared[1].kind != "string":
+        return
+    literal = compared[1].text
+    if not any(quote + role + quote == literal for role in ROLES for quote in ("'", '"')):
+        raise ValueError(f"event.role is {', '.join(ROLES[:-1])} or {ROLES[-1]}, never {literal}")
 
 
 _TYPES = ("int", "uint", "double", "string", "bytes", "bool", "list", "map", "null_type", "timestamp", "duration")
 
 
 def _refuse_field(root: str, name: str, fields: tuple[str, ...]) -> None:
-    if name in _LATER.get(root, ()):
-        raise ValueError(f'"{root}.{name}" is not supported yet')
     raise ValueError(
         f'unknown field "{root}.{name}"{_meant(name, fields)}; {root} has {", ".join(fields) or "no fields"}'
     )

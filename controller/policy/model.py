@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from fnmatch import fnmatchcase
 from typing import Any, Literal, TypeAlias
 
@@ -34,6 +35,14 @@ class Input:
 
 
 @dataclass(frozen=True, slots=True)
+class KnownGood:
+    """When a stable version counts as good by time alone, and for how long after it served it is taken unasked."""
+
+    soak: timedelta = timedelta(hours=72)
+    max_age: timedelta = timedelta(days=60)
+
+
+@dataclass(frozen=True, slots=True)
 class Model:
     """The thing mended, as its document says; without a document a bare name (`Model.bare`).
 
@@ -51,6 +60,7 @@ class Model:
     version_names: tuple[str, ...] = ()
     gitops: GitOps | Literal["ignored"] | None = None
     inputs: tuple[Input, ...] = ()
+    known_good: KnownGood = KnownGood()
 
     @classmethod
     def bare(cls, namespace: str, name: str) -> Model:

@@ -107,12 +107,11 @@ def _cluster(action: WorkflowAction | JobAction | RolloutAction, bindings: Bindi
             "env": _env(action.env, bindings),
             "timeout": action.timeout.total_seconds(),
         }
-    about = bindings.event.get("version")
     return {
         "do": action.do,
         "promote": action.promote,
         "to": None if action.to is None else _version(action.to, bindings, model),
-        "about": None if about is None else normalised(about, model.version_names),
+        "about": bindings.event.get("version"),
         "serving": _serving(model),
         "gitops": _gitops(model),
         "timeout": action.timeout.total_seconds(),

@@ -18,7 +18,7 @@ from sqlalchemy import Row, Select
 
 from controller.events.condition import Condition, Dataset, Subject, named
 from controller.events.event import Event
-from controller.policy import Policy, Target, Trigger
+from controller.policy import NOTHING, ModelState, Policy, Target, Trigger
 from controller.remediation import Remediation
 from controller.store import remediations
 from controller.store.leader import Turn
@@ -34,6 +34,7 @@ from controller.store.ledger_rows import (
     FLEET,
     KEEP_CONDITIONS,
     KEEP_QUESTIONS,
+    LEARN,
     NEWEST,
     PAST,
     PAUSES,
@@ -41,6 +42,7 @@ from controller.store.ledger_rows import (
     QUESTIONS,
     RESUMES,
     SILENCES,
+    STATES,
     TARGETS,
     ModelKey,
     Past,
@@ -54,7 +56,7 @@ from controller.store.undecided import one
 _CHUNK = 500  # names in one IN list
 
 
-def _values(row: Condition | Question) -> dict[str, Any]:
+def _values(row: Condition | Question | ModelState) -> dict[str, Any]:
     """The columns of a row; `dataclasses.asdict` would copy every value deeply, at ten times the cost."""
     return {name: getattr(row, name) for name in row.__dataclass_fields__}
 
@@ -82,11 +84,15 @@ class Ledger:
         self._look_again: set[str] = set()
         self._started: set[str] = set()
         self._met: set[ModelKey] = set()
+        self._states: dict[ModelKey, ModelState] = {}
+        self._learnt: set[ModelKey] = set()
         self._targets: dict[Target, str] | None = None
         self._active: dict[str, Remediation | None] = {}
         self._signs: dict[tuple[str, str], tuple[Remediation, int, int, datetime]] = {}
         self._fleet_active: int | None = None
-        self._unread: dict[Select[Any], set[Subject]] = {CONDITIONS: set(), PAST: set(), QUESTIONS: set()}
+        self._unread: dict[Select[Any], set[Subject]] = {
+            query: set() for query in (CONDITIONS, PAST, QUESTIONS, STATES)
+        }
 
     def load(self, keys: Iterable[ModelKey], datasets: Iterable[Dataset] = ()) -> None:
         """Announce what will be asked about: each kind of row is then read for all models and datasets at once."""
@@ -182,6 +188,19 @@ class Ledger:
         """Keep a condition as it is now."""
         self._conditions_of(condition.subject)[condition.id] = condition
         self._moved[condition.id] = condition
+
+    def state(self, key: ModelKey) -> ModelState:
+        """What is known of the model besides its document."""
+        if self._unread[STATES]:
+            for found, values in self._read(STATES):
+                self._states[found] = ModelState(*values)
+        return self._states.get(key, NOTHING)
+
+    def learn(self, key: ModelKey, state: ModelState) -> None:
+        """Keep what is known of the model now."""
+        if state != self.state(key):
+            self._states[key] = state
+            self._learnt.add(key)
 
     def remember(self, seq: int, event: Event) -> None:
         """Have an event at hand that is being used."""
@@ -340,7 +359,10 @@ class Ledger:
     def flush(self) -> None:
         """Write what has changed since the last time."""
         conn = self.turn.conn
-        ADD_MODELS.rows(conn, [_first_seen(key, self.turn.now) for key in sorted(self._met)])
+        ADD_MODELS.rows(conn, [_first_seen(key, self.turn.now) for key in sorted(self._met | self._learnt)])
+        if self._learnt:
+            learnt = [(key, self._states[key]) for key in sorted(self._learnt)]
+            conn.execute(LEARN, [_values(state) | {"b_namespace": ns, "b_name": name} for (ns, name), state in learnt])
         KEEP_CONDITIONS.rows(conn, [_values(condition) for condition in self._moved.values()])
         ADD_EVIDENCE.rows(conn, self._new_evidence)
         if self._decisions:
@@ -352,7 +374,7 @@ class Ledger:
             value = {"state": state, "event": event_seq}
             remediations.observe(self.turn, remediation, input_seq, value, at=at, intent=None)
         remediations.look_again(self.turn, sorted(self._look_again), self.turn.now)
-        for pending in (self._met, self._moved, self._signs, self._look_again):
+        for pending in (self._met, self._learnt, self._moved, self._signs, self._look_again):
             pending.clear()
         for rows in (self._new_evidence, self._decisions, self._decided):
             rows.clear()

@@ -13,6 +13,7 @@ from sqlalchemy import BindParameter, bindparam, delete, exists, func, insert, s
 
 from controller import schema
 from controller.events.condition import Condition
+from controller.policy.state import ModelState
 from controller.store.inserting import InsertNew
 
 ModelKey = tuple[str, str]
@@ -106,6 +107,9 @@ PAST = (
     .where(_R.model.in_(_NAMES))
     .order_by(_R.started_at)
 )
+_M = schema.models.c
+STATE = tuple(_M[name] for name in ModelState.__dataclass_fields__)
+STATES = select(_M.namespace, _M.name, *STATE).where(_M.name.in_(_NAMES))
 _Q = schema.questions.c
 QUESTIONS = select(_Q.namespace, _Q.model, *(_Q[name] for name in Question.__dataclass_fields__)).where(
     _Q.model.in_(_NAMES)
@@ -139,6 +143,11 @@ NEWEST = select(_E.time, _E.value).where(*_WINDOW).order_by(_E.time.desc()).limi
 DISTINCT = select(func.max(_E.time).label("time"), _E.value).where(*_WINDOW).group_by(_E.value)
 
 ADD_MODELS = InsertNew(schema.models)
+LEARN = (
+    update(schema.models)
+    .where(_M.namespace == bindparam("b_namespace"), _M.name == bindparam("b_name"))
+    .values({name: bindparam(name) for name in ModelState.__dataclass_fields__})
+)
 ADD_EVIDENCE = InsertNew(schema.evidence)
 KEEP_CONDITIONS = InsertNew(schema.conditions, replacing=("id",))
 KEEP_QUESTIONS = InsertNew(schema.questions, replacing=QUESTION_KEY)

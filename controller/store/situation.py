@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from controller.decision import Bar, HoldFacts, Holding, Situation, TriggerFacts, breaker_trips
 from controller.events.condition import Condition, Dataset, Subject, about_of
 from controller.events.event import Event, feature_of
-from controller.policy import Bindings, Corroboration, Expression, ExpressionError, Model, Policy, Trigger
+from controller.policy import Bindings, Corroboration, Expression, ExpressionError, Model, ModelState, Policy, Trigger
 from controller.silences import paused, silenced
 from controller.store.ledger import Ledger
 from controller.store.ledger_rows import ModelKey, Past
@@ -29,6 +29,7 @@ class Used:
     candidates: tuple[str, ...]
     condition: Condition | None
     bindings: Bindings
+    state: ModelState
 
     @property
     def key(self) -> ModelKey:
@@ -103,6 +104,7 @@ def situation(
         last_end=_last_end(policy, counted),
         fleet_active=ledger.fleet_active,
         fleet_limit=fleet_limit,
+        state=used.state,
     )
 
 
@@ -202,7 +204,7 @@ def _trigger_facts(
     when, error = (earlier.when, earlier.error) if earlier is not None else (None, None)
     if trigger.sustained is not None and used.condition is not None and used.condition.event_seq != used.seq:
         newest = ledger.event(used.condition.event_seq)
-        when, error = _test(trigger.when, Bindings.of(newest, used.model, ledger.turn.now))
+        when, error = _test(trigger.when, _bindings(ledger, newest, used.model))
     elif earlier is None:
         when, error = _test(trigger.when, used.bindings)
     seen = 0
@@ -251,7 +253,11 @@ def _asked(ledger: Ledger, model: Model, condition: Condition, need: Corroborati
     newest = ledger.find_event(condition.event_seq)
     if newest is None:  # older than what is kept: nobody can say any more, as for an expression that fails
         return None
-    return _test(need.when, Bindings.of(newest, model, ledger.turn.now))[0]
+    return _test(need.when, _bindings(ledger, newest, model))[0]
+
+
+def _bindings(ledger: Ledger, event: Event, model: Model) -> Bindings:
+    return Bindings.of(event, model, ledger.turn.now, ledger.state((model.namespace, model.name)))
 
 
 def holdings(ledger: Ledger, policy: Policy, model: Model, measured: datetime | None = None) -> tuple[Holding, ...]:

@@ -11,6 +11,12 @@ from controller import schema
 from controller.store import listing, outbox_rows
 from controller.store.paging import Item, Page, instant, item, page
 
+_STATE = (
+    *("firstSeen", "stable", "stableSince", "canary", "arriving", "unknownSince", "learntFrom"),
+    *("deployedAt", "deployedBy", "trainedAt", "trainedBy", "toldReference", "referenceOf"),
+    *("lastKnownGood", "goodSince", "goodUntil", "goodBy"),
+)
+"""What is said of a model that nobody spoke of: nothing."""
 _D, _M, _R = schema.documents.c, schema.models.c, schema.remediations.c
 
 
@@ -116,7 +122,7 @@ def _document(conn: Connection, kind: str, namespace: str, name: str) -> Item | 
 
 def _model(conn: Connection, namespace: str, name: str) -> Item:
     row = conn.execute(select(schema.models).where(_M.namespace == namespace, _M.name == name)).one_or_none()
-    bare: Item = {"firstSeen": None, "deployedAt": None, "trainedAt": None, "stable": None, "canary": None}
+    bare: Item = dict.fromkeys(_STATE)
     about: dict[str, Any] = {"namespace": namespace, "model": name, "limit": 1}
     active = listing.remediations(conn, active=True, **about)["items"]
     last = listing.remediations(conn, active=False, **about)["items"]

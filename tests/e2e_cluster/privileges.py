@@ -44,6 +44,7 @@ MEANT: dict[str, tuple[Kind, ...]] = {
     "app/cluster.py: watch(kind)": DOCUMENTS,
     "app/facts.py: get(KINDS[model.serving.kind])": SERVING,
     "app/statuses.py: patch(KINDS[key[0]])": DOCUMENTS,
+    "engine/following.py: get(KINDS[kind])": SERVING,
     "engine/following.py: watch(KINDS[kind])": (*MADE, *SERVING),
     "engine/working.py: get(KINDS[ref['kind']])": (*MADE, *SERVING),
     "verify/rollout.py: get(KINDS[serving['kind']])": SERVING,

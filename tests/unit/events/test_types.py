@@ -19,7 +19,7 @@ FAIRNESS = {
 
 
 def test_the_built_in_types():
-    """Conditions open and end in three families; labels and deployments are moments; a check ends all."""
+    """Conditions open and end in three families; labels, deployments and trainings are moments; a check ends all."""
     kinds = {kind.name: (kind.family, kind.over) for kind in BUILT_IN}
     assert kinds == {
         "ml.data.drift.detected": ("drift", False),
@@ -30,6 +30,7 @@ def test_the_built_in_types():
         "ml.data.quality.restored": ("quality", True),
         "ml.labels.available": (None, False),
         "ml.model.deployed": (None, False),
+        "ml.model.trained": (None, False),
         "ml.monitor.checked": (None, True),
     }
 

@@ -231,7 +231,7 @@ def test_a_job_is_rendered() -> None:
 @pytest.mark.parametrize(("version", "about"), [(None, None), ("v5", "v5"), ("salary-predictor-v5", "v5")])
 def test_a_rollout_is_rendered(text: str, expected: dict[str, Any], version: str | None, about: str | None) -> None:
     """What to do, and of which version the event spoke, by the version's own name."""
-    seen = bindings(version=version, good="salary-predictor-v3")
+    seen = bindings(SALARY, version=version, good="salary-predictor-v3")
     assert render(action(f"rollout: {{{text}}}"), seen, SALARY) == {
         "promote": None,
         "to": None,

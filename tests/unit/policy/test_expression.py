@@ -322,10 +322,9 @@ def test_one_expression_serves_many_threads():
         ("dta.x > 1.0", 'unknown variable "dta", did you mean "data"?'),
         (
             "event.tpye == 'x'",
-            'unknown field "event.tpye", did you mean "type"?; event has type, source, time, version',
+            'unknown field "event.tpye", did you mean "type"?; event has type, source, time, version, role',
         ),
-        ("event.role == 'canary'", '"event.role" is not supported yet'),
-        ("model.lastKnownGood == 'v4'", '"model.lastKnownGood" is not supported yet'),
+        ("event.role == 'canry'", "event.role is stable, canary or unknown, never 'canry'"),
         ("data.x.startswith('a')", 'unknown function "startswith", did you mean "startsWith"?'),
         ("data.x * 2 > 1.0", "numbers of events and baselines are decimal: write 2.0, not 2"),
         ("2 * data.x > 1.0", "numbers of events and baselines are decimal: write 2.0, not 2"),

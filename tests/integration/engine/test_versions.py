@@ -1,0 +1,185 @@
+"""Which versions serve, as objects, events and remediations tell it; and what follows for decisions."""
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from controller import schema
+from controller.policy import ModelState
+from controller.store import states
+from tests.integration.engine.again import compare
+from tests.integration.engine.objects import Objects
+from tests.integration.engine.scene import DEGRADED, DRIFT, Scene, Staged, policy
+
+DEPLOYED = "ml.model.deployed"
+TRAINED = "ml.model.trained"
+SERVED = """kind: Model
+metadata: {name: salary, namespace: ml}
+spec:
+  serving: {kind: %s, name: salary, version: {image: "reg/salary:{version}"}}
+  versionNames: ["salary-{version}"]
+"""
+ROLLOUT, DEPLOYMENT = SERVED % "Rollout", SERVED % "Deployment"
+CANARY = policy(
+    f"triggers: [{{type: {DEGRADED}, when: 'event.role == \"canary\"'}}]\nlimits: {{cooldown: 1s}}", name="abort"
+)
+
+
+def rollout(version: str, revision: str, stable: str | None = None, **status: Any) -> dict[str, Any]:
+    """A Rollout whose newest revision is beside `stable`, or is the stable one."""
+    shown = {"observedGeneration": "1", "currentPodHash": revision, "stableRS": stable or revision, **status}
+    return {
+        "kind": "Rollout",
+        "metadata": {"name": "salary", "namespace": "ml", "uid": "u", "generation": 1},
+        "spec": {"template": {"spec": {"containers": [{"name": "m", "image": f"reg/salary:{version}"}]}}},
+        "status": shown,
+    }
+
+
+def deployment(version: str, updated: int = 2) -> dict[str, Any]:
+    """A Deployment of two pods, so many of them of its newest version."""
+    found = rollout(version, "")
+    counts = {"replicas": 2, "availableReplicas": 2, "updatedReplicas": updated}
+    return found | {
+        "kind": "Deployment",
+        "spec": found["spec"] | {"replicas": 2},
+        "status": {"observedGeneration": 1, **counts},
+    }
+
+
+def known(scene: Scene) -> ModelState:
+    """What is known of the model."""
+    with scene.db.read() as conn:
+        return states.read(conn, ("ml", "salary"))
+
+
+def observations(scene: Scene) -> int:
+    """How many inputs serving objects were."""
+    return len(scene.rows(schema.observations, schema.observations.c.remediation_id == ""))
+
+
+@pytest.fixture
+def scene(stage_on_both: Staged, objects: Objects) -> Scene:
+    """A model that a Rollout serves, and a policy for its canary."""
+    scene = stage_on_both(objects=objects)
+    scene.adopt(ROLLOUT, CANARY)
+    return scene
+
+
+def test_a_rollout_is_read_as_it_changes(scene: Scene, objects: Objects):
+    """Watched since the set is in force; stable, canary, promoted: each change is one input, and replays."""
+    assert ("Rollout", "ml") in objects.watched
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.shown("Rollout", rollout("v5", "a"))
+    assert (known(scene).stable, known(scene).deployed_at, observations(scene)) == ("v5", None, 1)
+    scene.shown("Rollout", rollout("v6", "b", "a"))
+    assert (known(scene).stable, known(scene).canary, observations(scene)) == ("v5", "v6", 2)
+    scene.advance("1h")
+    scene.shown("Rollout", rollout("v6", "b"))
+    state = known(scene)
+    assert (state.stable, state.canary, state.deployed_at, state.deployed_by) == ("v6", None, scene.clock(), "others")
+    compare(scene)
+
+
+def test_a_canary_that_a_person_aborts_is_none(scene: Scene):
+    """The stable version is the one of before, and was not deployed anew."""
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.shown("Rollout", rollout("v6", "b", "a"))
+    scene.shown("Rollout", rollout("v6", "b", "a", abort=True))
+    assert (known(scene).stable, known(scene).canary, known(scene).deployed_at) == ("v5", None, None)
+
+
+def test_an_event_has_the_role_of_its_version(scene: Scene):
+    """By the model's own names: the canary's acts, the stable version's does not; before anything is known, neither."""
+    early = scene.send(DEGRADED, modelVersion="salary-v6", metric="auc")
+    assert scene.story(early) == ["condition_false"]
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.shown("Rollout", rollout("v6", "b", "a"))
+    assert scene.story(scene.send(DEGRADED, modelVersion="salary-v5", metric="f1")) == ["condition_false"]
+    assert scene.story(scene.send(DEGRADED, modelVersion="salary-v6")) == ["remediate"]
+    compare(scene)
+
+
+def test_a_restart_learns_nothing_twice(scene: Scene):
+    """What was known is in the store: a canary that went on meanwhile is read against it."""
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.crash()
+    scene.settle()
+    scene.shown("Rollout", rollout("v6", "b", "a"))
+    assert (known(scene).stable, known(scene).canary, observations(scene)) == ("v5", "v6", 2)
+
+
+def test_an_object_that_is_deleted_leaves_the_state_marked(scene: Scene, objects: Objects):
+    """Seen as deleted, or missing where all were read: what was known is kept, no role is told, nothing breaks."""
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.shown("Rollout", rollout("v5", "a"), "DELETED")
+    assert (known(scene).stable, known(scene).serving, known(scene).unknown_since) == ("v5", None, scene.clock())
+    scene.shown("Rollout", rollout("v5", "a"))
+    assert known(scene).serving == "v5"
+    scene.synced("Rollout")
+    assert known(scene).serving is None
+
+
+def test_a_deployment_has_one_version(stage_on_both: Staged, objects: Objects):
+    """While its pods are replaced the old one counts as stable; then the new one, and no canary ever."""
+    scene = stage_on_both(objects=objects)
+    scene.adopt(DEPLOYMENT, CANARY)
+    scene.shown("Deployment", deployment("v5"))
+    scene.shown("Deployment", deployment("v6", updated=1))
+    assert (known(scene).stable, known(scene).arriving, known(scene).canary) == ("v5", "v6", None)
+    scene.shown("Deployment", deployment("v6"))
+    assert (known(scene).stable, known(scene).arriving, known(scene).deployed_at) == ("v6", None, scene.clock())
+
+
+def test_deployed_is_told_by_an_event_where_nothing_is_watched(stage_on_both: Staged):
+    """Version, role, training and reference data; a detector's event teaches nothing."""
+    scene = stage_on_both(CANARY)
+    scene.send(DRIFT, modelVersion="v4")
+    assert known(scene).stable is None
+    scene.send(DEPLOYED, version="v5", trainedAt="2025-01-02T03:04:05Z", referenceId="2026-01")
+    scene.send(DEPLOYED, version="v6", role="canary")
+    state = known(scene)
+    assert (state.stable, state.canary, state.reference, state.deployed_by) == ("v5", "v6", "2026-01", "others")
+    assert state.trained_at is not None
+    assert state.trained_at.isoformat() == "2025-01-02T03:04:05+00:00"
+    scene.advance("1h")
+    scene.send(TRAINED)
+    assert known(scene).trained_at == scene.clock()
+    compare(scene)
+
+
+def test_a_recovered_remediation_tells_what_serves(stage_on_both: Staged, objects: Objects):
+    """A Workflow's version, once verified, serves and is known to be good, where no object says otherwise."""
+    scene = stage_on_both(
+        policy(
+            "steps: [{name: retrain, workflow: {workflowTemplateRef: {name: t}, timeout: 1h},"
+            ' verify: [{command: {argv: ["true"]}, settle: 0s, for: 0s, every: 1m, within: 1h}]}]'
+        ),
+        objects=objects,
+    )
+    scene.send()
+    told = [{"name": "model-version", "value": "v6"}]
+    scene.shown("Workflow", objects.end(outputs={"parameters": told}))
+    scene.advance("10m")
+    assert scene.trail()[-1] == "Succeeded recovered"
+    state, mine = known(scene), scene.remediation().id
+    assert (state.stable, state.deployed_by, state.trained_by) == ("v6", mine, mine)
+    assert (state.last_known_good, state.good_by) == ("v6", mine)
+    compare(scene)
+
+
+def test_what_a_remediation_brings_is_ours(scene: Scene):
+    """A canary that comes while ours is at work, promoted after its end: deployed by it."""
+    scene.adopt(ROLLOUT, policy("limits: {cooldown: 1s}"))
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.world.busy = True
+    scene.send()
+    scene.shown("Rollout", rollout("v6", "b", "a"))
+    scene.world.busy = False
+    scene.settle()
+    assert scene.trail()[-1] == "Succeeded unverified"
+    scene.advance("1h")
+    scene.shown("Rollout", rollout("v6", "b"))
+    assert known(scene).deployed_by == scene.remediation().id
+    assert known(scene) == replace(known(scene))
