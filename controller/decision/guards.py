@@ -125,14 +125,16 @@ def _source(trigger: Trigger) -> str | None:
 
 
 def _waiting(q: Question) -> Decision | None:
-    if not q.policy.wait:
+    if not q.policy.wait or q.policy.urgent:
         return None
     until = q.situation.wait_until or q.now + q.policy.wait
     return _refuse(Reason.WAITING, {"until": until, "wait": q.policy.wait}, at=until) if q.now < until else None
 
 
 def guard_inhibited(q: Question) -> Decision | None:
-    """`unless`, as a guard."""
+    """`unless`, as a guard; of an urgent policy that may also change, it is asked before its changing steps only."""
+    if q.policy.urgent and q.policy.changing:
+        return None
     return inhibited(q.situation.unless)
 
 
@@ -186,7 +188,7 @@ def _breaker_open(q: Question) -> Decision | None:
 
 def _budget_exhausted(q: Question) -> Decision | None:
     budget = q.policy.limits.budget
-    if q.situation.spent < budget.max:
+    if q.policy.urgent or q.situation.spent < budget.max:
         return None
     frees_at = q.situation.budget_frees_at
     values = {"spent": q.situation.spent, "max": budget.max, "within": budget.within, "until": frees_at}
@@ -195,7 +197,7 @@ def _budget_exhausted(q: Question) -> Decision | None:
 
 def _cooldown(q: Question) -> Decision | None:
     last_end, cooldown = q.situation.last_end, q.policy.limits.cooldown
-    if last_end is None or q.now >= last_end + cooldown:
+    if q.policy.urgent or last_end is None or q.now >= last_end + cooldown:
         return None
     until = last_end + cooldown
     return _refuse(Reason.COOLDOWN, {"last_end": last_end, "cooldown": cooldown, "until": until}, at=until)
@@ -203,7 +205,12 @@ def _cooldown(q: Question) -> Decision | None:
 
 def _fleet_limit(q: Question) -> Decision | None:
     situation = q.situation
-    if not q.policy.changing or q.policy.mode == "audit" or situation.fleet_active < situation.fleet_limit:
+    if (
+        q.policy.urgent
+        or not q.policy.changing
+        or q.policy.mode == "audit"
+        or situation.fleet_active < situation.fleet_limit
+    ):
         return None
     values = {"active": situation.fleet_active, "limit": situation.fleet_limit}
     return _refuse(Reason.FLEET_LIMIT, values, on=Happening.FLEET)

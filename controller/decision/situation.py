@@ -60,7 +60,8 @@ class Situation:
     unless: tuple[Holding, ...]
     pauses: tuple[Bar, ...]
     silences: tuple[Bar, ...]
-    active: str | None  # the remediation that holds the model
+    active: str | None  # the remediation that holds the model; for an urgent policy, an urgent one
+    preempts: str | None  # for an urgent policy: the one that is to give way
     active_until: datetime | None  # an audited one: until when it counts as running
     failures: int  # that did not help, since the breaker was last closed
     breaker_open: bool

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from controller.decision import Decision, Outcome, Reason, Situation, TriggerFacts, admissible, decide
+from controller.engine.moving import claim
 from controller.engine.notices import notify
 from controller.engine.rules import Rules
 from controller.policy import ExpressionError, Model, Policy, Trigger
@@ -157,15 +158,18 @@ def _start(
         phase_since=now,
         changing=policy.changing,
         urgent=policy.urgent,
-        holds_model=policy.acting and not audited,
+        holds_model=policy.acting and not audited and facts.preempts is None,
+        waits_for=facts.preempts,
         ended_at=now if audited else None,
         held_until=now + run_length(policy) if audited else None,
-        next_at=None if audited else now,
+        next_at=None if audited or facts.preempts else now,
     )
-    target = used.model.target if holds_target(policy) else None
+    target = used.model.target if holds_target(policy) and facts.preempts is None else None
     remediations.create(ledger.turn, remediation, row["input_seq"], {"decision": row["id"], **decision.values}, target)
     ledger.started(remediation, target)
     notify(ledger.turn, rules.receivers, remediation, {})
+    if facts.preempts is not None:
+        claim(ledger, rules, remediation, row["input_seq"])
     return remediation
 
 

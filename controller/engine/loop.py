@@ -275,7 +275,7 @@ class Engine:
         for policy, decision in answers:
             self._count(policy, decision)
         if any(decision.outcome == "remediate" or decision.reason == "audit" for _, decision in answers):
-            self._begun = True
+            self._begun = self._world_behind = True  # an urgent one may have others stopped
             self._on_saved()
 
     def _count(self, policy: str, decision: Decision) -> None:

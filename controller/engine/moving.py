@@ -12,7 +12,18 @@ from controller.engine.rules import Rules
 from controller.events.condition import Dataset, Subject, about_of
 from controller.judge import Judgement, Verdict, judge_command, judge_quiet, judge_resolved, judge_rollout
 from controller.policy import CommandVerification, QuietVerification, ResolvedVerification, RolloutVerification
-from controller.remediation import Cause, Input, Phase, Remediation, Tick, Transition, advance
+from controller.remediation import (
+    Cause,
+    Input,
+    Phase,
+    Preempt,
+    Remediation,
+    TakeOver,
+    Tick,
+    Transition,
+    Wait,
+    advance,
+)
 from controller.store import questions, remediations
 from controller.store.leader import Turn
 from controller.store.ledger import Ledger
@@ -91,6 +102,7 @@ def move(ledger: Ledger, rules: Rules, transition: Transition, input_seq: int) -
     """Save a transition and what follows: messages, ended conditions, questions that may be asked again."""
     turn, after = ledger.turn, transition.remediation
     remediations.save(turn, transition, input_seq)
+    ledger.moved(after)
     if after.phase is not transition.from_phase or transition.page:
         notify(turn, rules.receivers, after, transition.values, page=transition.page)
     if after.phase.terminal:
@@ -103,8 +115,32 @@ def move(ledger: Ledger, rules: Rules, transition: Transition, input_seq: int) -
         ledger.flush()
         if any(step.changing for step in after.steps):  # it held a slot of the fleet
             questions.ask_for_fleet(turn, 1)
+        for urgent in remediations.waiting_for(turn.conn, after.id):
+            claim(ledger, rules, urgent, input_seq)
     else:
         ledger.flush()
+
+
+def claim(ledger: Ledger, rules: Rules, urgent: Remediation, input_seq: int) -> None:
+    """Have an urgent remediation that waits take the model and its object over, or what holds them give way to it."""
+    turn = ledger.turn
+    target = remediations.model_of(turn.conn, urgent.model_digest, urgent.namespace, urgent.model).target
+    behind = remediations.in_the_way(turn.conn, urgent, target)
+    if behind is None:
+        taken = advance(urgent, TakeOver(), turn.now)
+        assert taken is not None
+        move(ledger, rules, taken, input_seq)
+        if target is not None:
+            remediations.hold(turn, urgent.id, target)
+        return
+    if urgent.waits_for != behind:
+        waits = advance(urgent, Wait(behind), turn.now)
+        assert waits is not None
+        move(ledger, rules, waits, input_seq)
+    holder = remediations.read(turn.conn, behind)
+    given = advance(holder, Preempt(urgent.id), turn.now) if holder and not holder.urgent else None
+    if given is not None:
+        move(ledger, rules, given, input_seq)
 
 
 def _end_quiet_conditions(ledger: Ledger, r: Remediation) -> None:
@@ -130,7 +166,11 @@ def _ask_again(ledger: Ledger, r: Remediation) -> None:
             mine = question
         if question.retry_on == Happening.REMEDIATION_ENDED:
             ledger.ask(replace(question, retry_at=now))
-    if mine is not None or r.phase is Phase.SUCCEEDED or r.reason in (Cause.CANCELLED, Cause.SUPERSEDED):
+    if (
+        mine is not None
+        or r.phase is Phase.SUCCEEDED
+        or r.reason in (Cause.CANCELLED, Cause.REJECTED, Cause.SUPERSEDED)
+    ):
         return
     event = ledger.event(r.event_seq)
     subject = about_of(event, r.namespace)

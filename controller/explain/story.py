@@ -138,6 +138,14 @@ def _expired(t: _Turn) -> str:
     return f"nobody answered{until} whether {t.step} may start, and that is a no"
 
 
+def _waits(t: _Turn) -> str:
+    return f"it waits for remediation {t.values.get('remediation')} to stop"
+
+
+def _took_over(t: _Turn) -> str:
+    return f"it took the model over from remediation {t.values.get('remediation')}; {t.step} comes first"
+
+
 def _preempted(t: _Turn) -> str:
     urgent = f"the urgent remediation {t.values['by']}" if t.values.get("by") else "an urgent remediation"
     if t.after == "Stopping":
@@ -215,6 +223,8 @@ _CAUSES: dict[Cause, Callable[[_Turn], str] | str] = {
     Cause.REJECTED: _rejected,
     Cause.EXPIRED: _expired,
     Cause.PREEMPTED: _preempted,
+    Cause.WAITS: _waits,
+    Cause.TOOK_OVER: _took_over,
 }
 
 

@@ -107,7 +107,7 @@ class PolicySet:
         """The policies that an event of this type about the model triggers, in the order in which they are asked.
 
         They are of that namespace, select the model, and have a trigger of the type. The
-        order is severity, namespace, name.
+        order is urgent first, then severity, namespace, name.
         """
         return self._triggered.find(kind, namespace, name, model)
 
@@ -140,9 +140,9 @@ def _entries(policies: Iterable[Policy], via: str | None) -> Iterator[tuple[str,
                 yield kind, policy
 
 
-def rank(policy: Policy) -> tuple[str, str, str]:
+def rank(policy: Policy) -> tuple[bool, str, str, str]:
     """By what policies that match one event are asked: the lowest first."""
-    return policy.severity, policy.namespace, policy.name
+    return not policy.urgent, policy.severity, policy.namespace, policy.name
 
 
 def _ordered(policies: Iterable[Policy]) -> tuple[Policy, ...]:

@@ -28,10 +28,12 @@ from controller.remediation.inputs import (
     Input,
     Preempt,
     Reject,
+    TakeOver,
     Tick,
     Transition,
+    Wait,
 )
-from controller.remediation.moves import BETWEEN_ATTEMPTS, HELD_AT_MOST, MOST_ATTEMPTS, STOPS_WITHIN
+from controller.remediation.moves import BETWEEN_ATTEMPTS, GIVES_WAY_WITHIN, HELD_AT_MOST, MOST_ATTEMPTS, STOPS_WITHIN
 from controller.remediation.state import (
     IN_CLUSTER,
     ActionReason,
@@ -47,6 +49,7 @@ from controller.remediation.table import advance
 
 __all__ = [
     "BETWEEN_ATTEMPTS",
+    "GIVES_WAY_WITHIN",
     "HELD_AT_MOST",
     "IN_CLUSTER",
     "MOST_ATTEMPTS",
@@ -63,8 +66,10 @@ __all__ = [
     "Preempt",
     "Reject",
     "Remediation",
+    "TakeOver",
     "Tick",
     "Transition",
+    "Wait",
     "advance",
     "may_change",
     "remediation_id",

@@ -66,7 +66,19 @@ class Preempt:
     by: str  # its id
 
 
-Input = Tick | Acted | Cancel | Approve | Reject | Preempt
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Another one holds the model, or its object, now: this urgent one waits for it."""
+
+    behind: str  # its id
+
+
+@dataclass(frozen=True, slots=True)
+class TakeOver:
+    """Nothing holds the model and its object any more: this urgent one does."""
+
+
+Input = Tick | Acted | Cancel | Approve | Reject | Preempt | Wait | TakeOver
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from controller.decision import Refusal
 from controller.judge import Verdict
 from controller.policy import CommandAction, PageAction
-from controller.remediation.inputs import Acted, Approve, Cancel, Preempt, Reject, Tick, Transition
+from controller.remediation.inputs import Acted, Approve, Cancel, Preempt, Reject, TakeOver, Tick, Transition, Wait
 from controller.remediation.state import IN_CLUSTER, ActionReason, Cause, Phase, Remediation, may_change
 
 MOST_ATTEMPTS = 3
@@ -18,6 +18,8 @@ BETWEEN_ATTEMPTS = timedelta(seconds=5)
 """After the first cut-off; after the second twice as long: it may be the command that takes the server down."""
 STOPS_WITHIN = timedelta(minutes=2)
 """What runs in a cluster is given at least so long to stop: a pod has 30 s of grace, and exit handlers run."""
+GIVES_WAY_WITHIN = timedelta(minutes=5)
+"""An action that is stopped for an urgent remediation has at most so long: the model must not be left without help."""
 HELD_AT_MOST = timedelta(hours=24)
 """A held step waits this long, then it is cancelled and people are told (DESIGN 7)."""
 
@@ -36,7 +38,7 @@ def _moved(
     settled |= {"approval_expires": None}
     settled |= {"next_at": None if phase.terminal else now, "phase_since": now} | changes
     if phase.terminal:
-        settled |= {"ended_at": now, "holds_model": False}
+        settled |= {"ended_at": now, "holds_model": False, "waits_for": None}
         if phase is not Phase.CANCELLED:  # one that may have changed things keeps the cooldown
             settled["changing"] = settled.get("acted", r.acted)
     after = replace(r, phase=phase, reason=cause, version=r.version + 1, **settled)
@@ -45,6 +47,8 @@ def _moved(
 
 def pending_tick(r: Remediation, tick: Tick, now: datetime) -> Transition | None:
     """Start the step, hold it, ask a person first, or page."""
+    if r.waits_for is not None:
+        return None
     if tick.refusal is not None:
         return _refused(r, tick.refusal, now)
     if isinstance(r.rung.action, PageAction):
@@ -80,6 +84,18 @@ def awaiting_approve(r: Remediation, approve: Approve, now: datetime) -> Transit
 def awaiting_reject(r: Remediation, reject: Reject, now: datetime) -> Transition:
     """No: it is over; what was done before stays done."""
     return _moved(r, Phase.CANCELLED, Cause.REJECTED, now, {"who": reject.who, "why": reject.why})
+
+
+def pending_wait(r: Remediation, wait: Wait, now: datetime) -> Transition:
+    """It waits for another one than before."""
+    values = {"remediation": wait.behind}
+    return _moved(r, Phase.PENDING, Cause.WAITS, now, values, waits_for=wait.behind, next_at=None)
+
+
+def pending_take_over(r: Remediation, over: TakeOver, now: datetime) -> Transition:
+    """The model is its own; its first step is about to start."""
+    values = {"remediation": r.waits_for}
+    return _moved(r, Phase.PENDING, Cause.TOOK_OVER, now, values, waits_for=None, holds_model=True)
 
 
 def _refused(r: Remediation, refusal: Refusal, now: datetime) -> Transition | None:
@@ -152,7 +168,8 @@ def _stopping(
 ) -> Transition:
     action = r.rung.action
     assert not isinstance(action, PageAction)
-    deadline = now + (max(action.timeout, STOPS_WITHIN) if action.kind in IN_CLUSTER else action.timeout)
+    room = max(action.timeout, STOPS_WITHIN) if action.kind in IN_CLUSTER else action.timeout
+    deadline = now + (min(room, GIVES_WAY_WITHIN) if then == "preempted" else room)
     return _moved(r, Phase.STOPPING, cause, now, values, stop_then=then, deadline=deadline, next_at=deadline)
 
 
@@ -179,20 +196,30 @@ def stopping_cancel(r: Remediation, cancel: Cancel, now: datetime) -> Transition
     """What follows the stop is the end, by a person's word."""
     if r.stop_then == "cancelled":
         return None
-    return _still_stopping(r, Cause.CANCELLED, "cancelled", now, {"who": cancel.who, "why": cancel.why})
+    values = {"who": cancel.who, "why": cancel.why}
+    return _still_stopping(r, Cause.CANCELLED, "cancelled", now, values, deadline=r.deadline)
 
 
 def stopping_preempt(r: Remediation, preempt: Preempt, now: datetime) -> Transition | None:
     """What is being stopped already goes no further; a person's word to stop it stays theirs."""
-    if r.stop_then in ("cancelled", "preempted"):
+    hurry = min(r.deadline or now, now + GIVES_WAY_WITHIN)
+    if r.stop_then == "preempted" or (r.stop_then == "cancelled" and hurry == r.deadline):
         return None
-    return _still_stopping(r, Cause.PREEMPTED, "preempted", now, {"by": preempt.by})
+    then: Literal["cancelled", "preempted"] = "cancelled" if r.stop_then == "cancelled" else "preempted"
+    return _still_stopping(r, Cause.PREEMPTED, then, now, {"by": preempt.by}, deadline=hurry)
 
 
 def _still_stopping(
-    r: Remediation, cause: Cause, then: Literal["cancelled", "preempted"], now: datetime, values: dict[str, Any]
+    r: Remediation,
+    cause: Cause,
+    then: Literal["cancelled", "preempted"],
+    now: datetime,
+    values: dict[str, Any],
+    *,
+    deadline: datetime | None,
 ) -> Transition:
-    kept: dict[str, Any] = {"deadline": r.deadline, "phase_since": r.phase_since}
+    """It is stopped for another reason than before: the stop itself goes on."""
+    kept: dict[str, Any] = {"deadline": deadline, "phase_since": r.phase_since}
     return _moved(r, Phase.STOPPING, cause, now, values, stop_then=then, **kept)
 
 

@@ -43,6 +43,8 @@ class Cause(StrEnum):
     """Why a transition happened; the `reason` of its row."""
 
     DECIDED = "decided"
+    WAITS = "waits"
+    TOOK_OVER = "took_over"
     AUDITED = "audited"
     STARTED = "started"
     HELD = "held"

@@ -15,8 +15,10 @@ from controller.remediation.inputs import (
     Input,
     Preempt,
     Reject,
+    TakeOver,
     Tick,
     Transition,
+    Wait,
 )
 from controller.remediation.state import Phase, Remediation
 
@@ -38,6 +40,8 @@ _TABLE: dict[tuple[Phase, type], Callable[[Remediation, Any, datetime], Transiti
     (Phase.PENDING, Tick): moves.pending_tick,
     (Phase.PENDING, Cancel): moves.cancel_now,
     (Phase.PENDING, Preempt): moves.preempt_now,
+    (Phase.PENDING, Wait): moves.pending_wait,
+    (Phase.PENDING, TakeOver): moves.pending_take_over,
     (Phase.AWAITING_APPROVAL, Tick): moves.awaiting_tick,
     (Phase.AWAITING_APPROVAL, Approve): moves.awaiting_approve,
     (Phase.AWAITING_APPROVAL, Reject): moves.awaiting_reject,

@@ -61,6 +61,11 @@ def _values(row: Condition | Question | ModelState) -> dict[str, Any]:
     return {name: getattr(row, name) for name in row.__dataclass_fields__}
 
 
+def _past_of(remediation: Remediation) -> Past:
+    values = {name: getattr(remediation, name) for name in Past.__dataclass_fields__}
+    return Past(**values | {"phase": str(remediation.phase), "verdict": str(remediation.verdict)})
+
+
 def _first_seen(key: ModelKey, now: datetime) -> dict[str, Any]:
     return {"namespace": key[0], "name": key[1], "first_seen": now}
 
@@ -255,12 +260,19 @@ class Ledger:
         key = (remediation.namespace, remediation.model)
         self._started.add(remediation.id)
         if key not in self._unread[PAST]:
-            values = {name: getattr(remediation, name) for name in Past.__dataclass_fields__}
-            past = Past(**values | {"phase": str(remediation.phase), "verdict": str(remediation.verdict)})
-            self._past[key].append(past)
+            self._past[key].append(_past_of(remediation))
         counts = remediation.holds_model and remediation.changing and remediation.mode == "enforce"
         if self._fleet_active is not None and counts:
             self._fleet_active += 1
+
+    def moved(self, remediation: Remediation) -> None:
+        """Have a remediation at hand as it is now; what it holds is read anew."""
+        self._active[remediation.id] = remediation
+        self._targets = self._fleet_active = None
+        key = (remediation.namespace, remediation.model)
+        if key in self._past and key not in self._unread[PAST]:
+            past = _past_of(remediation)
+            self._past[key] = [past if found.id == past.id else found for found in self._past[key]]
 
     def question(self, policy: Policy, key: ModelKey) -> Question | None:
         """The open question of this policy and model."""

@@ -52,7 +52,9 @@ class Past:
     changing: bool
     acted: bool
     restored: bool
+    urgent: bool
     holds_model: bool
+    waits_for: str | None
     families: tuple[str, ...]
     started_at: datetime
     ended_at: datetime | None

@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Text, bindparam, insert, literal_column, select, union_all, update
+from sqlalchemy import Connection, Text, bindparam, insert, literal_column, select, text, union_all, update
 
 from controller import schema
 from controller.errors import Conflict
@@ -105,10 +105,35 @@ def create(
     """
     turn.conn.execute(_ADD, _row(remediation))
     if target is not None:
-        kind, namespace, name = target
-        held = {"remediation_id": remediation.id, "kind": kind, "namespace": namespace, "name": name, "active": True}
-        turn.conn.execute(_ADD_TARGET, held)
+        hold(turn, remediation.id, target)
     _record(turn, Transition(remediation, remediation.phase, values), input_seq, from_phase="")
+
+
+def hold(turn: Turn, remediation_id: str, target: Target) -> None:
+    """Have it hold this object until it is over.
+
+    :raises Conflict: (from the write door) where another one holds it.
+    """
+    kind, namespace, name = target
+    held = {"remediation_id": remediation_id, "kind": kind, "namespace": namespace, "name": name, "active": True}
+    turn.conn.execute(_ADD_TARGET, held)
+
+
+def in_the_way(conn: Connection, r: Remediation, target: Target | None) -> str | None:
+    """The active remediation that holds the model, or else its object, where it is not `r` itself."""
+    query = select(_T.c.id).where(_T.c.namespace == r.namespace, _T.c.model == r.model, text("holds_model"))
+    found = conn.execute(query.where(_T.c.id != r.id)).scalar()
+    if found is None and target is not None:
+        t = schema.targets.c
+        mine = (t.kind == target[0], t.namespace == target[1], t.name == target[2], t.active, t.remediation_id != r.id)
+        found = conn.execute(select(t.remediation_id).where(*mine)).scalar()
+    return found
+
+
+def waiting_for(conn: Connection, remediation_id: str) -> list[Remediation]:
+    """Urgent ones for which it is being stopped, the oldest first."""
+    query = select(_T).where(_T.c.waits_for == remediation_id).order_by(_T.c.started_at, _T.c.id)
+    return [_remediation(conn, row) for row in conn.execute(query).all()]
 
 
 def save(turn: Turn, transition: Transition, input_seq: int) -> None:

@@ -76,6 +76,7 @@ def situation(
     active, until = _active(policy, ledger.past(used.key), now)
     if active is None and holds_target(policy) and used.model.target is not None:
         active = ledger.holder(used.model.target)
+    preempts = active if active is not None and _gives_way(ledger, policy, active) else None
     question = ledger.question(policy, used.key)
     whens = {facts.digest: facts for facts in earlier}
     asked_again = question is not None and question.event_seq == used.seq
@@ -95,7 +96,8 @@ def situation(
         unless=holdings(ledger, policy, used.model, measured),
         pauses=pauses(ledger, policy, used.model),
         silences=silences(ledger, used.event, policy, used.model),
-        active=active,
+        active=None if preempts else active,
+        preempts=preempts,
         active_until=until,
         failures=len(failures),
         breaker_open=breaker_trips(failures, breaker.failures, breaker.within),
@@ -114,7 +116,7 @@ def counted_past(policy: Policy, past: list[Past]) -> list[Past]:
     if policy.mode == "audit":
         return [found for found in own if found.mode == "audit"]
     own = [found for found in own if found.mode != "audit"]
-    if not policy.changing:
+    if policy.urgent or not policy.changing:
         return own
     if policy.limits.scope == "policy":
         return [found for found in own if found.changing]
@@ -168,9 +170,17 @@ def _active(policy: Policy, past: list[Past], now: datetime) -> tuple[str | None
         elif policy.page_only:
             if own and found.mode != "audit" and found.ended_at is None:
                 return found.id, None
-        elif found.holds_model:
+        elif found.holds_model or found.waits_for is not None:
             return found.id, None
     return None, None
+
+
+def _gives_way(ledger: Ledger, policy: Policy, active: str) -> bool:
+    """Whether an urgent policy takes the model over from this one: from every other that is not urgent itself."""
+    if not policy.urgent or policy.mode == "audit":
+        return False
+    holder = ledger.remediation(active)
+    return holder is not None and not holder.urgent
 
 
 def _used_up(family: str | None, last_seen: datetime, past: list[Past]) -> datetime | None:

@@ -119,6 +119,7 @@ def situation(**changes: Any) -> Situation:
         pauses=(),
         silences=(),
         active=None,
+        preempts=None,
         active_until=None,
         failures=0,
         breaker_open=False,

@@ -29,6 +29,8 @@ class Objects:
     halted: list[str] = field(default_factory=list)
     inherited: list[str] = field(default_factory=list)
     watched: set[tuple[str, str]] = field(default_factory=set)
+    rollout: str = "done"  # what a rollout comes to, at once as a patch does
+    rolled: list[dict[str, Any]] = field(default_factory=list)  # the orders of rollouts, in the order they were done
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Stand at the doors."""
@@ -37,9 +39,12 @@ class Objects:
 
     def ensure(
         self, kube: object, intent: Intent, write: object, *, inherited: bool, tried: bool = False
-    ) -> dict[str, str]:
+    ) -> dict[str, str] | Outcome:
         if self.away:
             raise TemporaryError("no answer")
+        if intent.action == "rollout":
+            self.rolled.append(dict(intent.end_state))
+            return Outcome(self.rollout, "as scripted")  # type: ignore[arg-type]
         if inherited:
             self.inherited.append(intent.key)
         if intent.key not in self.objects:
