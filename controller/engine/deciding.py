@@ -165,12 +165,18 @@ def _start(
         next_at=None if audited or facts.preempts else now,
     )
     target = used.model.target if holds_target(policy) and facts.preempts is None else None
-    remediations.create(ledger.turn, remediation, row["input_seq"], {"decision": row["id"], **decision.values}, target)
+    remediations.create(ledger.turn, remediation, row["input_seq"], _beginning(row["id"], decision, facts), target)
     ledger.started(remediation, target)
     notify(ledger.turn, rules.receivers, remediation, {})
     if facts.preempts is not None:
         claim(ledger, rules, remediation, row["input_seq"])
     return remediation
+
+
+def _beginning(decision_id: int, decision: Decision, facts: Situation) -> dict[str, Any]:
+    """The values of its first transition."""
+    waits = {"waits_for": facts.preempts} if facts.preempts else {}
+    return {"decision": decision_id, **decision.values, **waits}
 
 
 def _evidence(ledger: Ledger, used: Used, decision: Decision, facts: Situation) -> tuple[str, ...]:

@@ -44,7 +44,9 @@ def _by(values: Row) -> str:
 
 
 def _decided(t: _Turn) -> str:
-    return f"decided; {t.step} comes first"
+    waits = t.values.get("waits_for")
+    behind = f", once remediation {waits} has been stopped for it" if waits else ""
+    return f"decided; {t.step} comes first{behind}"
 
 
 def _started(t: _Turn) -> str:

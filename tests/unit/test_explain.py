@@ -174,6 +174,8 @@ STORY: list[tuple[Cause, str, str, int, dict[str, Any], str]] = [
      "step 1 (retrain) was rejected by ada (“no”); nothing more is done"),
     (Cause.EXPIRED, "AwaitingApproval", "Cancelled", 0, {"until": NOON},
      "nobody answered until 2026-03-01 12:00:00 UTC whether step 1 (retrain) may start, and that is a no"),
+    (Cause.DECIDED, "", "Pending", 0, {"decision": 4, "waits_for": "r-1"},
+     "decided; step 1 (retrain) comes first, once remediation r-1 has been stopped for it"),
     (Cause.WAITS, "Pending", "Pending", 0, {"remediation": "r-1"}, "it waits for remediation r-1 to stop"),
     (Cause.TOOK_OVER, "Pending", "Pending", 0, {"remediation": "r-1"},
      "it took the model over from remediation r-1; step 1 (retrain) comes first"),

@@ -29,7 +29,8 @@ from tests.integration.engine.scene import (
 
 FLEET = Fleet(active=1, share=1.0)
 MODELS = ("a", "b", "c")
-DOCUMENTS = tuple(model(name) for name in MODELS)
+SHARED = "kind: Model\nmetadata: {name: %s, namespace: ml}\nspec: {serving: {kind: Rollout, name: shared}}\n"
+DOCUMENTS = tuple(SHARED % name if name in ("b", "c") else model(name) for name in MODELS)
 
 _ASK = "verify: [{command: {argv: [c], timeout: 1m}, every: 10m, settle: 10m, for: 10m, within: 2h}]"
 _QUIET = "verify: [{quiet: 30m, settle: 10m, within: 4h}]"
@@ -84,6 +85,28 @@ SETS: tuple[tuple[str, ...], ...] = (
         ),
     ),
 )
+
+_STABLE = "verify: [{rollout: stable, every: 1m, within: 10m}]"
+URGENT: tuple[str, ...] = (
+    policy(
+        f"triggers: [{{name: low, type: {DEGRADED}}}]\nlimits: {{breaker: {{failures: 2, within: 2d}}}}\n"
+        f"steps: [{{name: abort, rollout: {{abort: canary, timeout: 10m}}, {_STABLE}}}, {{name: p, page: {{}}}}]",
+        name="abort",
+    ),
+    policy(
+        f"triggers: [{{name: feature, type: {DEGRADED}, when: 'data.feature == \"x\"'}}]\n"
+        f"steps: [{{name: halt, rollout: {{pause: true, timeout: 10m}}, {_STABLE}}},"
+        f" {{name: r, command: {{argv: [a], timeout: 1h}}, {_ASK}}}]",
+        name="halt",
+    ),
+    policy(
+        f"{_TRIGGERS}\nlimits: {{cooldown: 2h, budget: {{max: 4, within: 1d}}}}\n"
+        f"steps: [{{name: r, command: {{argv: [a], timeout: 1h}}, {_ASK}}}, {{name: p, page: {{}}}}]",
+        name="retrain",
+    ),
+)
+"""Two urgent policies, one of which may also change something, beside one that is not."""
+SETS = (*SETS, URGENT)
 
 Step = Callable[["Run"], Any]
 
@@ -175,6 +198,7 @@ _RARE = st.one_of(
         outcome=st.sampled_from(["done", "done", "failed", "unknown"]),
         says=st.sampled_from(["recovered", "unchanged", "worse", "missing"]),
     ),
+    _named("cluster", rollout=st.sampled_from(["done", "failed", "unknown"])),
     _named("hands", busy=st.booleans(), stubborn=st.booleans(), blind=st.booleans()),
     _named("adopt", number=st.integers(0, len(SETS) - 1)),
     _named("crash", rounds=st.integers(0, 2)),
@@ -197,10 +221,10 @@ def _often(number: int) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
 HISTORIES = st.lists(st.integers(0, 29).flatmap(_often), min_size=20, max_size=60)
 
 
-def unfold(scene: Scene, steps: list[tuple[str, dict[str, Any]]]) -> None:
-    """Let a history happen. Events in a row are one batch for the engine."""
+def unfold(scene: Scene, steps: list[tuple[str, dict[str, Any]]], first: int = 0) -> None:
+    """Let a history happen, with this set of policies first. Events in a row are one batch for the engine."""
     run = Run(scene)
-    scene.adopt(*DOCUMENTS, *SETS[0])
+    scene.adopt(*DOCUMENTS, *SETS[first])
     for name, told in steps:
         if name in ("send", "again"):
             getattr(run, name)(**told)
@@ -213,9 +237,9 @@ def unfold(scene: Scene, steps: list[tuple[str, dict[str, Any]]]) -> None:
             scene.advance(**told)
         elif name == "adopt":
             scene.adopt(*DOCUMENTS, *SETS[told["number"]])
-        elif name in ("world", "hands"):
+        elif name in ("world", "hands", "cluster"):
             for key, value in told.items():
-                setattr(scene.world, key, value)
+                setattr(scene.objects if name == "cluster" else scene.world, key, value)
         else:
             getattr(run, name)(**told)
         scene.settle()

@@ -26,6 +26,10 @@ class Record:
         self.remediations = scene.rows(s.remediations, order=s.remediations.c.decision_id)
         self.transitions = scene.rows(s.transitions, order=(s.transitions.c.version))
         self.intents = scene.rows(s.intents)
+        t = s.targets.c
+        self.targets = {
+            row.remediation_id: (row.kind, row.namespace, row.name) for row in scene.rows(s.targets, t.name != "")
+        }
         self.observations = scene.rows(s.observations, order=s.observations.c.id)
         self.questions = scene.rows(s.questions)
         self.pauses = scene.rows(s.pauses)
@@ -38,6 +42,12 @@ class Record:
             texts = conn.execute(select(d.digest, d.text).where(d.kind == "RemediationPolicy"))
             self.policies = {row.digest: policy_from_text(row.text) for row in texts}
         self.started = {intent.remediation_id for intent in self.intents}
+        self.taken = {row.remediation_id: row.now for row in self.transitions if row.reason == "took_over"}
+        self.waited = {
+            row.remediation_id
+            for row in self.transitions
+            if row.version == 1 and row._mapping["values"].get("waits_for")
+        }
 
     def policy(self, row: Row[Any]) -> Policy:
         """The text that a remediation was decided by."""
@@ -55,13 +65,24 @@ class Record:
                 counts = own and other.mode == "audit"
             elif other.mode == "audit":
                 counts = False
-            elif mine.page_only:
+            elif mine.urgent or not mine.changing:
                 counts = own
             else:
-                counts = not self.policy(other).page_only and (own or mine.limits.scope == "model")
+                counts = self.changing(other) and (own or mine.limits.scope == "model")
             if counts:
                 found.append(other)
         return found
+
+    def changing(self, row: Row[Any]) -> bool:
+        """Whether a changing action of it has started, or could still come when it was cut short or looked at."""
+        steps = self.policy(row).steps
+        begun = any(intent.remediation_id == row.id and steps[intent.step].changing for intent in self.intents)
+        cut_short = row.ended_at is None or row.phase == "Cancelled"
+        return begun or (cut_short and any(step.changing for step in steps[row.step :]))
+
+    def held_from(self, row: Row[Any]) -> datetime | None:
+        """Since when it holds, or held, its model; None: never."""
+        return self.taken.get(row.id) if row.id in self.waited else row.started_at
 
 
 def check(record: Record) -> None:
@@ -116,18 +137,26 @@ def ended(record: Record) -> None:
 
 
 def alone(record: Record) -> None:
-    """A model has at most one active remediation that changes something."""
-    changing = [row for row in record.remediations if row.mode == "enforce" and not record.policy(row).page_only]
-    for row in changing:
-        for other in changing:
-            if other.decision_id < row.decision_id and (other.namespace, other.model) == (row.namespace, row.model):
+    """A model, and an object that serves several, has at most one active remediation that acts."""
+    acting = [row for row in record.remediations if row.mode == "enforce" and not record.policy(row).page_only]
+    held = [(since, row) for row in acting if (since := record.held_from(row)) is not None]
+    for place in ("model", "target"):
+        by_place: dict[Any, list[tuple[datetime, Row[Any]]]] = defaultdict(list)
+        for since, row in sorted(held, key=lambda found: (found[0], found[1].decision_id)):
+            key = (row.namespace, row.model) if place == "model" else record.targets.get(row.id)
+            if key is not None:
+                by_place[key].append((since, row))
+        for found in by_place.values():
+            for (_, other), (since, row) in pairwise(found):
                 assert other.ended_at is not None, (other.id, row.id)
-                assert other.ended_at <= row.started_at, (other.id, row.id)
+                assert other.ended_at <= since, (other.id, row.id)
 
 
 def cooled(record: Record) -> None:
     """Between the end of one and the start of the next lies the cooldown of the next."""
     for row in record.remediations:
+        if record.policy(row).urgent and row.mode != "audit":
+            continue
         cooldown = record.policy(row).limits.cooldown
         for other in record.counted(row):
             end = other.held_until if row.mode == "audit" else other.ended_at
@@ -138,6 +167,8 @@ def cooled(record: Record) -> None:
 def paid(record: Record) -> None:
     """No window holds more remediations than the budget has."""
     for row in record.remediations:
+        if record.policy(row).urgent:
+            continue
         budget = record.policy(row).limits.budget
         spent = [
             other
@@ -178,12 +209,17 @@ def _closed(acts: Iterable[Row[Any]], policy: str, model: str, by: datetime) -> 
 
 def bounded(record: Record) -> None:
     """No more are active at once than the fleet allows."""
-    held = [row for row in record.remediations if row.mode == "enforce" and not record.policy(row).page_only]
+    held = [row for row in record.remediations if row.mode == "enforce" and record.policy(row).changing]
     for row in held:
+        if record.policy(row).urgent:
+            continue
         active = [
             other
             for other in held
-            if other.decision_id <= row.decision_id and (other.ended_at is None or other.ended_at > row.started_at)
+            if other.decision_id <= row.decision_id
+            and record.held_from(other) is not None
+            and (other.ended_at is None or other.ended_at > row.started_at)
+            and not record.policy(other).urgent
         ]
         assert len(active) <= record.fleet_limit
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import TypeAdapter
 from sqlalchemy import select
 
@@ -21,12 +22,14 @@ from controller.store.undecided import one
 from tests.conftest import Clock
 from tests.integration.engine.again import compare
 from tests.integration.engine.conftest import MEMORY
-from tests.integration.engine.history import FLEET, HISTORIES, unfold
+from tests.integration.engine.history import FLEET, HISTORIES, SETS, unfold
 from tests.integration.engine.laws import Record, check
+from tests.integration.engine.objects import Objects
 from tests.integration.engine.scene import Scene
 from tests.integration.engine.world import World
 
 EXAMPLES = 15
+URGENT_SET = len(SETS) - 1
 _SITUATION = TypeAdapter(Situation)
 
 
@@ -53,12 +56,13 @@ def staged(template: Path) -> Iterator[Scene]:
     ):
         path = Path(folder) / "modelmend.db"
         shutil.copyfile(template, path)
-        world, clock = World(), Clock()
+        world, clock, objects = World(), Clock(), Objects()
         world.install(patches)
+        objects.install(patches)
         # Nothing here kills a process: no child need show it.
         patches.setattr(careful, "_probe", lambda url, *seqs: None)
         db = Database(f"sqlite:///{path}", clock=clock)
-        scene = Scene(db, clock, world, fleet=FLEET)
+        scene = Scene(db, clock, world, fleet=FLEET, objects=objects)
         try:
             yield scene
         finally:
@@ -93,11 +97,11 @@ def vars_of(bar: Bar) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
-@given(steps=HISTORIES)
-def test_laws(sqlite_template: Path, steps: list[tuple[str, dict[str, Any]]]):
+@given(steps=HISTORIES, first=st.sampled_from([0, URGENT_SET, URGENT_SET]))
+def test_laws(sqlite_template: Path, steps: list[tuple[str, dict[str, Any]]], first: int):
     """No limit is exceeded, nothing forgotten, nothing called recovered without proof; and it can be replayed."""
     with staged(sqlite_template) as scene:
-        unfold(scene, steps)
+        unfold(scene, steps, first)
         check(Record(scene))
         answered_alike(scene)
         compare(scene)
