@@ -186,6 +186,7 @@ def cases(draw: st.DrawFn) -> Case:
         pauses=of("pauses", some_bars, st.just(())),
         silences=of("silences", some_bars, st.just(())),
         active=active,
+        preempts=None,
         active_until=draw(ahead(DAY)) if active and about.mode == "audit" else None,
         failures=draw(st.integers(0, 5)),
         breaker_open="breaker" in drawn,
