@@ -24,7 +24,7 @@ def test_it_is_aborted_at_once_and_once(story):
     assert story.objects.weight("salary-predictor") == 0
     assert story.at("2025-03-30 03:01") == []
     assert story.endings == ["Succeeded recovered"]
-    assert story.at("2025-03-30 03:05", low("error_rate", 0.08, modelVersion=V6))[-1] in ("cooldown", "stale")
+    assert story.at("2025-03-30 03:05", low("error_rate", 0.08, modelVersion=V6)) == ["condition_false"]
     assert len(story.started) == 1
     assert story.pages == []
 
@@ -35,6 +35,7 @@ def test_it_is_aborted_at_once_and_once(story):
         pytest.param(low("error_rate", 0.05, modelVersion=V6), id="5 % is not more than 5 %"),
         pytest.param(low("latency_p95", 400.0, modelVersion=V6), id="another metric"),
         pytest.param(low("error_rate", 0.5), id="of no version in particular"),
+        pytest.param(low("error_rate", 0.5, modelVersion="salary-predictor-v5"), id="of the stable version"),
     ],
 )
 def test_what_says_nothing_of_the_canarys_errors_aborts_nothing(story, said):
@@ -42,3 +43,21 @@ def test_what_says_nothing_of_the_canarys_errors_aborts_nothing(story, said):
     assert story.at("2025-03-30 01:59", said) == ["condition_false"]
     assert story.started == []
     assert story.objects.weight("salary-predictor") == 20
+
+
+def test_a_version_that_is_gone_aborts_no_other(story):
+    """A late word about v4, while v6 is the canary."""
+    late = low("error_rate", 0.5, modelVersion="salary-predictor-v4")
+    assert story.at("2025-03-30 01:59", late) == ["condition_false"]
+    assert story.objects.weight("salary-predictor") == 20
+
+
+def test_the_next_bad_release_is_aborted_too(story):
+    """v6 on Sunday, v7 on Monday: no cooldown of days stands in its way."""
+    story.at("2025-03-30 01:59", low("error_rate", 0.08, modelVersion=V6))
+    story.at("2025-03-31 10:00")
+    story.objects.release("salary-predictor", "v5")
+    story.objects.release("salary-predictor", "v7")
+    story.settle()
+    assert story.at("2025-03-31 10:05", low("error_rate", 0.3, modelVersion="v7")) == ["remediate"]
+    assert [what for _, what, _ in story.started] == ["rollout abort", "rollout abort"]
