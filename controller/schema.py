@@ -291,6 +291,20 @@ _partial("questions_due", questions.c.retry_at, where=questions.c.retry_at.is_no
 Index("questions_waiting", questions.c.retry_on, questions.c.severity, questions.c.since)
 Index("questions_of_model", questions.c.model, questions.c.namespace)
 
+due = Table(  # each schedule or `since` of a policy in force, for each model: when to look at it next
+    "due",
+    metadata,
+    Column("policy_ns", Text, primary_key=True),
+    Column("policy", Text, primary_key=True),
+    Column("trigger_digest", Text, primary_key=True),
+    Column("namespace", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("accepted", Instant, nullable=False),  # in force for this model without a gap since then
+    Column("last_due", Instant),  # the newest due time that an event was written about
+    Column("next_at", Instant),  # null: never again
+)
+_partial("due_next", due.c.next_at, where=due.c.next_at.is_not(None))
+
 remediations = Table(  # written by the engine, compare-and-set on version
     "remediations",
     metadata,

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.errors import ModelmendError
-from controller.kube import DEFAULTS, MODEL, REMEDIATION_POLICY, Kind, Kube
+from controller.kube import DEFAULTS, FREEZE, MODEL, REMEDIATION_POLICY, Kind, Kube
 from controller.policy import CLUSTER, Document, Problem, read_object
 
 log = logging.getLogger(__name__)
@@ -23,7 +23,7 @@ Key = tuple[str, str, str]
 """Kind, namespace, name, as `Document.key`."""
 Object = dict[str, Any]
 
-WATCHED = (DEFAULTS, MODEL, REMEDIATION_POLICY)
+WATCHED = (DEFAULTS, FREEZE, MODEL, REMEDIATION_POLICY)
 AGAIN = 5.0
 """Seconds after which a watch that broke by a fault of our own is begun anew."""
 
@@ -37,7 +37,7 @@ class Entry:
 
 
 class ClusterDocuments:
-    """Policies, models and defaults of all namespaces.
+    """Policies, models, defaults and freezes of all namespaces.
 
     `changed` is called, by any thread, when one of them says something else than before.
     """

@@ -20,6 +20,7 @@ from controller.decision.decide import decide as decide
 from controller.decision.hold import Refusal as Refusal
 from controller.decision.hold import hold as hold
 from controller.decision.situation import Bar as Bar
+from controller.decision.situation import Frozen as Frozen
 from controller.decision.situation import HoldFacts as HoldFacts
 from controller.decision.situation import Holding as Holding
 from controller.decision.situation import Situation as Situation

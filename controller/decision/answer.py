@@ -30,6 +30,7 @@ class Reason(StrEnum):
     INHIBITED = "inhibited"
     PAUSED = "paused"
     SILENCED = "silenced"
+    FROZEN = "frozen"
     IN_PROGRESS = "in_progress"
     BREAKER_OPEN = "breaker_open"
     BUDGET_EXHAUSTED = "budget_exhausted"

@@ -64,6 +64,8 @@ def _winning_values(q: Question, trigger: str | None) -> dict[str, Any]:
     values: dict[str, Any] = {"corroborated_by": [met for met in facts.required if met]}
     if facts.seen:
         values["seen"] = facts.seen
+    if facts.periods:
+        values["periods"] = list(facts.periods)
     if facts.since:
         values["since"] = facts.since
     return values

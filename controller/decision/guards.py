@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from controller.decision.answer import Decision, Happening, Outcome, Reason
-from controller.decision.situation import Bar, Holding, Situation, TriggerFacts
+from controller.decision.situation import Bar, Frozen, Holding, Situation, TriggerFacts
 from controller.events.event import Event
-from controller.policy import Model, Policy, Trigger
+from controller.policy import Counter, Model, Policy, Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +53,8 @@ def _stale(q: Question) -> Decision | None:
         return _refuse(Reason.STALE, {"why": "over", "ended": situation.over})
     if situation.used_up is not None:
         return _refuse(Reason.STALE, {"why": "used_up", "ended": situation.used_up})
+    if situation.done_since is not None:
+        return _refuse(Reason.STALE, {"why": "done_since", "ended": situation.done_since})
     age = q.now - situation.last_seen
     if age > q.policy.limits.max_age:
         values = {"why": "too_old", "last_seen": situation.last_seen, "age": age, "max_age": q.policy.limits.max_age}
@@ -106,8 +108,7 @@ def _untrue(q: Question, trigger: Trigger, facts: TriggerFacts) -> Decision | No
     if not facts.when:
         return _refuse(Reason.CONDITION_FALSE, {"when": _source(trigger)})
     if trigger.counter is not None and facts.seen < trigger.counter.at_least:
-        values = {"seen": facts.seen, "at_least": trigger.counter.at_least, "within": trigger.counter.within}
-        return _refuse(Reason.ACCUMULATING, values)
+        return _refuse(Reason.ACCUMULATING, _counted(trigger.counter, facts))
     if trigger.sustained is not None:
         if facts.since is None:
             return _refuse(Reason.ACCUMULATING, {"since": None, "sustained": trigger.sustained})
@@ -118,6 +119,15 @@ def _untrue(q: Question, trigger: Trigger, facts: TriggerFacts) -> Decision | No
     if missing:
         return _refuse(Reason.UNCORROBORATED, {"missing": missing}, on=Happening.CORROBORATED)
     return None
+
+
+def _counted(counter: Counter, facts: TriggerFacts) -> dict[str, Any]:
+    values: dict[str, Any] = {"seen": facts.seen, "at_least": counter.at_least, "within": counter.within}
+    if counter.kind == "sum":
+        values["counted"] = "sum"
+    if counter.periods is not None:
+        values |= {"every": counter.periods.every, "periods": list(facts.periods)}
+    return values
 
 
 def _source(trigger: Trigger) -> str | None:
@@ -166,6 +176,20 @@ def _paused(q: Question) -> Decision | None:
 
 def _silenced(q: Question) -> Decision | None:
     return barred(Reason.SILENCED, q.situation.silences)
+
+
+def _frozen(q: Question) -> Decision | None:
+    if not q.policy.changing or q.policy.urgent:
+        return None
+    return guard_frozen(q.situation.frozen)
+
+
+def guard_frozen(frozen: tuple[Frozen, ...]) -> Decision | None:
+    """The refusal of freezes: it lifts when the last of them has ended, and this model's share of its spread too."""
+    if not frozen:
+        return None
+    last = max(frozen, key=lambda found: (found.ask_at, found.id))
+    return _refuse(Reason.FROZEN, {"freeze": last.id, "until": last.until}, at=last.ask_at)
 
 
 def _in_progress(q: Question) -> Decision | None:
@@ -223,6 +247,7 @@ AFTER_TRIGGERS: tuple[_Guard, ...] = (
     guard_inhibited,
     _paused,
     _silenced,
+    _frozen,
     _in_progress,
     _breaker_open,
     _budget_exhausted,

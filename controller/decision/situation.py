@@ -16,9 +16,10 @@ class TriggerFacts:
     digest: str
     when: bool | None  # None: the expression failed
     error: str | None
-    seen: int  # evidence that counts, this event's included; 0 without a counter
+    seen: int | float  # evidence that counts, this event's included; 0 without a counter
     since: datetime | None  # since when its condition is open; None: it opens none, or is not open
     required: tuple[str | None, ...]  # per `require`: the id of what meets it, None where unmet
+    periods: tuple[str, ...] = ()  # of `consecutive`: those that were counted, newest first
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,15 @@ class Bar:
     scope: str
     until: datetime | None
     why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Frozen:
+    """A freeze in force for the model: when it ends, and when what fell due in it is asked again."""
+
+    id: str
+    until: datetime
+    ask_at: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +81,8 @@ class Situation:
     fleet_active: int
     fleet_limit: int
     state: ModelState = NOTHING  # what is known of the model: versions, deployment, training
+    frozen: tuple[Frozen, ...] = ()
+    done_since: datetime | None = None  # of `since`: when what was due was done by somebody
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +94,7 @@ class HoldFacts:
     unless: tuple[Holding, ...]
     pauses: tuple[Bar, ...]
     silences: tuple[Bar, ...]
+    frozen: tuple[Frozen, ...] = ()
 
 
 def breaker_trips(failures: list[datetime], limit: int, within: timedelta) -> bool:

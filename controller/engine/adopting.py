@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from controller.decision import Reason
+from controller.engine.dating import keep_dates
 from controller.engine.rules import Rules
-from controller.store import policy_sets, questions
+from controller.store import policy_sets, questions, remediations
 from controller.store.leader import Turn
 from controller.store.ledger import Ledger
 
@@ -16,4 +18,8 @@ def bring_into_force(turn: Turn, rules: Rules, refused: tuple[str, ...]) -> None
     before = policy_sets.current(turn.conn)
     if before is None or (before.digest, before.refused) != (rules.policies.digest, refused):
         questions.ask_about(turn, policy_sets.put(turn, rules.policies, refused))
+        keep_dates(turn, rules.policies)
+        # A freeze may have been lifted, or moved.
+        questions.ask_lifted(turn, (Reason.FROZEN,))
+        remediations.look_again(turn, remediations.waiting_to_start(turn.conn), turn.now)
     questions.ask_for_fleet(turn, rules.fleet_limit - Ledger(turn).fleet_active)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from math import inf
 from typing import Any
 
 from controller.decision import Decision, Outcome, Reason, Situation, TriggerFacts, admissible, decide
@@ -17,6 +18,7 @@ from controller.engine.rules import Rules
 from controller.policy import ExpressionError, Model, Policy, Trigger
 from controller.remediation import Cause, Phase, Remediation, remediation_id, run_length
 from controller.store import remediations
+from controller.store.counting import evidence_value
 from controller.store.leader import Turn
 from controller.store.ledger import Ledger
 from controller.store.ledger_rows import Question
@@ -43,7 +45,8 @@ def answer(
         event is being used, so it may become evidence.
     """
     now = ledger.turn.now
-    facts = situation(ledger, used, policy, rules.fleet_limit, earlier or ())
+    frozen = rules.frozen(policy, used.model, now, known=used.known)
+    facts = situation(ledger, used, policy, rules.fleet_limit, earlier or (), frozen=frozen)
     if earlier is None:
         facts = _with_evidence(ledger, used, policy, facts)
     decision = decide(used.event, used.model, policy, facts, now)
@@ -109,7 +112,7 @@ def _counted(
     ledger: Ledger, used: Used, policy: Policy, trigger: Trigger, facts: TriggerFacts, after: datetime | None
 ) -> TriggerFacts:
     assert trigger.counter is not None
-    value = None
+    value: Any = evidence_value(trigger.counter, used.event.time)
     if trigger.counter.of is not None:
         try:
             value = trigger.counter.of.evaluate(used.bindings)
@@ -117,8 +120,15 @@ def _counted(
             return replace(facts, when=None, error=f"of: {error}")
         if not isinstance(value, str | float | int | bool):
             return replace(facts, when=None, error=f"of: want text or a number, got {type(value).__name__}")
+        if trigger.counter.kind == "sum" and not _summable(value):
+            return replace(facts, when=None, error=f"of: want a number of 0 or more, got {value!r}")
     ledger.add_evidence(policy, trigger, used.key, used.seq, used.event.time, value)
-    return replace(facts, seen=ledger.seen(policy, trigger, used.key, after))
+    counted = ledger.seen(policy, trigger, used.key, after)
+    return replace(facts, seen=counted.seen, periods=counted.periods)
+
+
+def _summable(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value < inf
 
 
 def _start(

@@ -21,7 +21,7 @@ from typing import Any
 from sqlalchemy import Connection
 
 from controller.decision import Decision
-from controller.engine import careful, learning, observing, starting
+from controller.engine import careful, dating, learning, observing, starting
 from controller.engine.acting import carry_out, give_up
 from controller.engine.adopting import bring_into_force
 from controller.engine.asking import ask_again
@@ -38,7 +38,7 @@ from controller.metrics import Metrics
 from controller.policy import PolicySet
 from controller.policy.state import Serves
 from controller.remediation import Intent, Phase, Remediation, Transition
-from controller.store import acts, questions, remediations
+from controller.store import acts, due_rows, questions, remediations
 from controller.store.agenda import Agenda, agenda
 from controller.store.leader import Leadership, Turn
 from controller.store.ledger import Ledger
@@ -184,6 +184,7 @@ class Engine:
         busy |= self._learn()
         busy |= observing.use_news(self.leadership.db, self._following, self._workers)
         busy |= self._record_results()
+        busy |= due.dates and self._look_at_dates()
         busy |= due.events and self._use_events()
         busy |= due.renewals and self._use_renewals()
         busy |= due.questions and self._ask_questions()
@@ -205,6 +206,8 @@ class Engine:
             self._careful_to = careful.probe_suspects(leadership, self._quarantine)
         for result in starting.cut_off(leadership):
             self._workers.report(result)
+        with leadership.transaction() as turn:
+            due_rows.spread_overdue(turn)
         observing.take_over(leadership.db, self._following, self._workers)
         self._recovered = True
 
@@ -297,7 +300,21 @@ class Engine:
         renew(ledger, self.rules, renewal)
         ledger.flush()
 
-    # questions, acts, policy sets
+    # dates, questions, acts, policy sets
+
+    def _look_at_dates(self) -> bool:
+        with self.leadership.db.read() as conn:
+            due = due_rows.due(conn, self._now(conn), DUE)
+        for key in due:
+            self._each(
+                f"date {key}",
+                partial(self._looked, key),
+                partial(due_rows.postpone, key, POSTPONED),
+            )
+        return bool(due)
+
+    def _looked(self, key: due_rows.Key, turn: Turn) -> None:
+        dating.look(turn, self.rules.policies, key)
 
     def _ask_questions(self) -> bool:
         with self.leadership.db.read() as conn:

@@ -58,8 +58,13 @@ def _tick(ledger: Ledger, rules: Rules, r: Remediation) -> tuple[Tick, Judgement
     if r.phase is Phase.PENDING:
         policy = remediations.policy_of(ledger.turn.conn, r.policy_digest)
         used = _used(ledger, rules, r)
-        facts = hold_facts(ledger, policy, used, first=r.approved or (r.step == 0 and not (r.acted or r.restored)))
+        live = rules.policies.models.get(used.key)
+        frozen = rules.frozen(policy, live or used.model, ledger.turn.now, known=live is not None)
+        facts = hold_facts(
+            ledger, policy, used, first=r.approved or (r.step == 0 and not (r.acted or r.restored)), frozen=frozen
+        )
         untils = [bar.until for bar in (*facts.pauses, *facts.silences)] + [held.until for held in facts.unless]
+        untils += [freeze.ask_at for freeze in facts.frozen]
         wake = min((until for until in untils if until is not None), default=None)
         return Tick(refusal=hold(r.rung.changing, facts)), None, wake
     if r.phase is Phase.VERIFYING:

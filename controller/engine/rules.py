@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from controller.decision import Frozen
 from controller.events.condition import Dataset, about_of, condition_id, named
 from controller.events.event import Event
-from controller.policy import Ambiguous, Bindings, Model, Policy, PolicySet
+from controller.policy import DUE, Ambiguous, Bindings, Model, Policy, PolicySet
+from controller.policy.calendar import share
 from controller.policy.policy_set import selects
 from controller.settings import Fleet, Sender
 from controller.store.ledger import Ledger
@@ -90,6 +92,9 @@ class Rules:
             return self.policies.triggered_via_dataset(used.event.type, used.model)
         if used.candidates:
             return ()
+        if used.event.type == DUE:
+            named = self.policies.policy(*str(used.event.data.get("policy")).partition("/")[::2])
+            return (named,) if named and self.concerns(named, used) else ()
         return self.policies.triggered_by(used.event.type, *used.key, used.model if used.known else None)
 
     def concerns(self, policy: Policy, used: Used) -> bool:
@@ -97,6 +102,8 @@ class Rules:
         if not selects(policy.models, used.model.name, used.model if used.known else None):
             return False
         event = used.event
+        if event.type == DUE and not policy.triggers_of(event):
+            return False
         if event.model is not None:
             return policy.models.via is None
         return policy.models.via == "dataset" and used.model.reads(event.subject_name, event.feature)
@@ -114,6 +121,16 @@ class Rules:
         state = ledger.state((model.namespace, model.name))
         bindings = Bindings.of(event, model, ledger.turn.now, state)
         return Used(seq, event, model, known, candidates, condition, bindings, state)
+
+    def frozen(self, policy: Policy, model: Model, now: datetime, *, known: bool) -> tuple[Frozen, ...]:
+        """The freezes that keep a policy from changing a model now."""
+        if not self.policies.freezes or not policy.changing:
+            return ()
+        found = self.policies.frozen(model.namespace, model.name, model if known else None, now)
+        own = model.namespace, model.name
+        return tuple(
+            Frozen(freeze.key, window.end, window.end + share(freeze.spread, *own)) for freeze, window in found
+        )
 
     def policy(self, namespace: str, name: str) -> Policy | None:
         """The policy in force under this name."""

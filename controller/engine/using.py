@@ -20,10 +20,12 @@ from controller.events.condition import (
     repeated,
 )
 from controller.events.event import Event
-from controller.policy import Bindings, ExpressionError, Model, QuietVerification
+from controller.events.types import MONITOR_CHECKED
+from controller.policy import DUE, Bindings, ExpressionError, Model, QuietVerification
 from controller.policy.policy_set import rank
 from controller.remediation import Phase, Remediation
 from controller.store import remediations
+from controller.store.counting import evidence_value, life_of
 from controller.store.ledger import Ledger
 from controller.store.ledger_rows import ModelKey, Question
 from controller.store.situation import Used, holdings
@@ -43,11 +45,12 @@ def use(
         input_seq = ledger.turn.input("event", str(seq))
     ledger.remember(seq, event)
     rules.announce(ledger, event)
-    ended = _move(ledger, rules, event, seq)
+    ended = _move(ledger, rules, event, seq) if event.type != DUE else set()  # which says nothing of the model
     learn_told(ledger, rules, event)
     uses = rules.uses(ledger, seq, event)
     for used in uses:
         _observe_quiet(ledger, used, input_seq, event.time)
+        _keep_life(ledger, rules, used)
     asked = [(policy, used) for used in uses for policy in rules.triggered(used)]
     asked.sort(key=lambda pair: rank(pair[0]))  # stable: for each policy its models in their order
     decisions = [
@@ -95,6 +98,25 @@ def _ask_uninhibited(ledger: Ledger, rules: Rules, used: Used, condition: Condit
         inhibited = question.retry_on == Happening.UNINHIBITED and question.condition_id == condition.id
         if inhibited and policy is not None and not holdings(ledger, policy, used.model):
             ledger.ask(replace(question, retry_at=ledger.turn.now))
+
+
+def _keep_life(ledger: Ledger, rules: Rules, used: Used) -> None:
+    """Keep that detectors looked at the model, for triggers to which a period without a look is no break."""
+    event = used.event
+    if not used.known:
+        return
+    via = None if event.model is not None else "dataset"
+    for policy in rules.policies.signs_of_life(event.type, *used.key, used.model):
+        for trigger in policy.triggers:
+            counter = trigger.counter
+            if (
+                counter
+                and counter.ignore
+                and policy.models.via == via
+                and event.type in (trigger.type, MONITOR_CHECKED)
+            ):
+                value = evidence_value(counter, event.time)
+                ledger.add_evidence(policy, life_of(trigger), used.key, used.seq, event.time, value)
 
 
 def _subject(ledger: Ledger, rules: Rules, event: Event) -> Subject:

@@ -70,6 +70,8 @@ def _stale(values: Row) -> str:
             )
         case "too_old":
             return "it was older than the policy's maxAge when its turn came"
+        case "done_since":
+            return f"the model was trained, or deployed, at {when(values.get('ended'))}: what was due is done"
         case "policy_gone":
             return "the policy that asked is no longer in force"
         case other:
@@ -95,6 +97,17 @@ def _condition_false(values: Row) -> str:
 
 
 def _accumulating(values: Row) -> str:
+    if values.get("every"):
+        counted = f" ({', '.join(values['periods'])})" if values.get("periods") else ""
+        return (
+            f"{values.get('seen')} of the {values['at_least']} periods of {length(values['every'])} that are needed "
+            f"without a break came so far{counted}"
+        )
+    if values.get("counted") == "sum":
+        return (
+            f"{values.get('seen')} of the {values['at_least']} that are needed within {length(values.get('within'))} "
+            f"came together so far, this event's included"
+        )
     if "at_least" in values:
         return (
             f"{values.get('seen')} of the {values['at_least']} that are needed within {length(values.get('within'))} "
@@ -138,6 +151,13 @@ def _paused(values: Row) -> str:
 
 def _silenced(values: Row) -> str:
     return f"silence {values.get('id')} mutes it until {when(values.get('until'))} (“{values.get('why')}”)"
+
+
+def _frozen(values: Row) -> str:
+    return (
+        f"freeze {values.get('freeze')} is in force until {when(values.get('until'))}; "
+        f"till then models are only restored, and people paged"
+    )
 
 
 def _in_progress(values: Row) -> str:
@@ -204,6 +224,7 @@ _REASONS: dict[Reason, Sentence | str] = {
     Reason.INHIBITED: _inhibited,
     Reason.PAUSED: _paused,
     Reason.SILENCED: _silenced,
+    Reason.FROZEN: _frozen,
     Reason.IN_PROGRESS: _in_progress,
     Reason.BREAKER_OPEN: _breaker_open,
     Reason.BUDGET_EXHAUSTED: _budget_exhausted,

@@ -66,6 +66,7 @@ CRON_JOB = Kind("batch", "v1", "cronjobs", namespaced=True, name="CronJob")
 REMEDIATION_POLICY = Kind("modelmend.io", "v1alpha1", "remediationpolicies", namespaced=True, name="RemediationPolicy")
 MODEL = Kind("modelmend.io", "v1alpha1", "models", namespaced=True, name="Model")
 DEFAULTS = Kind("modelmend.io", "v1alpha1", "defaults", namespaced=True, name="Defaults")
+FREEZE = Kind("modelmend.io", "v1alpha1", "freezes", namespaced=True, name="Freeze")
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
@@ -79,6 +80,7 @@ KINDS: dict[str, Kind] = {
         REMEDIATION_POLICY,
         MODEL,
         DEFAULTS,
+        FREEZE,
     )
 }
 """Every kind by the name that documents give it."""

@@ -10,6 +10,8 @@ from controller.policy.expression import Expression as Expression
 from controller.policy.expression import ExpressionError as ExpressionError
 from controller.policy.files import read_documents as read_documents
 from controller.policy.files import stamps as stamps
+from controller.policy.freeze import Freeze as Freeze
+from controller.policy.freeze import Window as Window
 from controller.policy.installation import Installation as Installation
 from controller.policy.model import Ambiguous as Ambiguous
 from controller.policy.model import GitOps as GitOps
@@ -38,6 +40,7 @@ from controller.policy.serving import version_patch as version_patch
 from controller.policy.state import NOTHING as NOTHING
 from controller.policy.state import OTHERS as OTHERS
 from controller.policy.state import ModelState as ModelState
+from controller.policy.types import DUE as DUE
 from controller.policy.types import Action as Action
 from controller.policy.types import Argument as Argument
 from controller.policy.types import Breaker as Breaker
@@ -56,6 +59,8 @@ from controller.policy.types import RequestAction as RequestAction
 from controller.policy.types import ResolvedVerification as ResolvedVerification
 from controller.policy.types import RolloutAction as RolloutAction
 from controller.policy.types import RolloutVerification as RolloutVerification
+from controller.policy.types import Schedule as Schedule
+from controller.policy.types import Since as Since
 from controller.policy.types import Step as Step
 from controller.policy.types import Trigger as Trigger
 from controller.policy.types import Verification as Verification

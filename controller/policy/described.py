@@ -10,7 +10,7 @@ document, and a namespace's Defaults could not change it any more.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 Schema = dict[str, Any]
@@ -85,6 +85,12 @@ _UNLESS = Key(
 _DATA_QUALITY = Key("ignore turns the default `unless` off; nothing else does.", _one_of("ignore"))
 _LIMITS = Key("What holds remediations back.", _object("limits"))
 _APPROVAL = Key("How a person is asked.", _object("approval"))
+_TIME_ZONE = Key("An IANA time zone, as Europe/Rome.", _text(), "Etc/UTC")
+_CRON = Key(
+    "Minute, hour, day of the month, month, day of the week, as Debian's cron has them, with L, LW, 5L and MON#2.",
+    _text(maxLength=100),
+    required=True,
+)
 _TEMPLATE = Key("The WorkflowTemplate, of the document's own namespace.", _object("reference"), required=True)
 
 
@@ -218,11 +224,18 @@ _POLICY: Mapping[str, Mapping[str, Key]] = {
     },
     "trigger": {
         "name": Key("What decisions call it; else its type. Unique in the policy.", _text(maxLength=253)),
-        "type": Key("An event type, built in or registered in the server's settings.", _text(), required=True),
+        "type": Key(
+            "An event type, built in or registered in the server's settings. Required but for schedule and since.",
+            _text(),
+        ),
         "when": Key("A CEL expression over event, data, model and now; else true.", _EXPRESSION),
         "sustained": Key("The event's condition must be open for so long.", _DURATION),
         "count": Key("So many events for which `when` is true.", _object("count")),
         "distinct": Key("So many different values among such events.", _object("distinct")),
+        "sum": Key("So much together of a number in such events.", _object("sum")),
+        "consecutive": Key("Such events in so many periods of a calendar without a break.", _object("consecutive")),
+        "schedule": Key("Instead of an event: due by a calendar, for every model selected.", _object("schedule")),
+        "since": Key("Instead of an event: due so long after the model's last training.", _object("since")),
         "require": Key("Conditions that must be there too.", _list(_object("corroboration"))),
     },
     "count": {
@@ -233,6 +246,31 @@ _POLICY: Mapping[str, Mapping[str, Key]] = {
         "of": Key("The CEL expression whose different values are counted.", _EXPRESSION, required=True),
         "atLeast": Key("How many.", _whole(1), required=True),
         "within": Key("In which time, by the events' own times.", _DURATION, required=True),
+    },
+    "sum": {
+        "of": Key("The CEL expression that is summed, a number of 0 or more.", _EXPRESSION, required=True),
+        "atLeast": Key("How much.", {"type": "number", "minimum": 0}, required=True),
+        "within": Key("In which time, by the events' own times.", _DURATION, required=True),
+    },
+    "consecutive": {
+        "periods": Key("How many.", _whole(1), required=True),
+        "every": Key("How long a period is: a part of a day in whole minutes, 1d, or 1w from Monday.", _DURATION, "1d"),
+        "timeZone": _TIME_ZONE,
+        "missing": Key(
+            "break: a period without such an event ends the count; ignore: not where neither an event of the type "
+            "nor ml.monitor.checked came for the model in it.",
+            _one_of("break", "ignore"),
+            "break",
+        ),
+    },
+    "schedule": {
+        "cron": _CRON,
+        "timeZone": _TIME_ZONE,
+        "spread": Key("Each model is due its own share of it later.", _DURATION, "0s"),
+    },
+    "since": {
+        "last": Key("From when is counted.", _one_of("training", "deployment"), required=True),
+        "atLeast": Key("How long after it, and each time so long again.", _DURATION, required=True),
     },
     "corroboration": {
         "type": Key("An event type.", _text(), required=True),
@@ -341,6 +379,20 @@ _OTHERS: Mapping[str, Mapping[str, Key]] = {
         "for": _FOR,
         "within": _WITHIN,
     },
+    "freeze": {
+        "models": Key(
+            "Which models of its namespace: names or matchLabels, or both.", _object("frozen models"), required=True
+        ),
+        "cron": replace(_CRON, says=f"When it begins, again and again; with duration. {_CRON.says}", required=False),
+        "duration": Key("How long it lasts; with cron.", _DURATION),
+        "start": Key("When it begins, once, as 2026-12-20T18:00 (of timeZone) or with an offset; with end.", _text()),
+        "end": Key("When it ends, likewise; with start.", _text()),
+        "timeZone": _TIME_ZONE,
+        "spread": Key(
+            "What fell due in it is asked after its end, each model its own share of this later.", _DURATION, "0s"
+        ),
+    },
+    "frozen models": {name: _POLICY["models"][name] for name in ("names", "matchLabels")},
     "timeout": {
         "command": Key("Of commands, also those that verify.", _DURATION, "15m"),
         "request": Key("Of requests.", _DURATION, "15m"),

@@ -86,9 +86,16 @@ def policy_faults(policy: Policy, installation: Installation) -> list[str]:
         faults += _trigger_faults(f"spec.triggers[{at}]", trigger, installation)
     written = _written_unless(policy.text["spec"])
     faults += _corroboration_faults("spec.unless", policy.unless[:written], installation)
+    if policy.models.via is not None:
+        faults += [
+            f"spec.triggers[{at}]: want a policy of its own: this one is asked about events of datasets alone"
+            for at, trigger in enumerate(policy.triggers)
+            if trigger.due is not None
+        ]
+    told = any(trigger.due is None for trigger in policy.triggers)
     lasting = any(installation.types.get(trigger.type) for trigger in policy.triggers)
     for at, step in enumerate(policy.steps):
-        faults += _step_faults(f"spec.steps[{at}]", step, installation, lasting=lasting)
+        faults += _step_faults(f"spec.steps[{at}]", step, installation, lasting=lasting, told=told)
     return faults + _span_faults(spans(policy), installation)
 
 
@@ -112,7 +119,8 @@ def _written_unless(spec: Mapping[str, Any]) -> int:
 
 
 def _trigger_faults(path: str, trigger: Trigger, installation: Installation) -> Iterator[str]:
-    yield from _type_faults(path, trigger.type, installation)
+    if trigger.due is None:
+        yield from _type_faults(path, trigger.type, installation)
     if trigger.sustained and installation.types.get(trigger.type) is False:
         yield f"{path}.sustained: {trigger.type} is a moment: it opens no condition that could last"
     yield from _corroboration_faults(f"{path}.require", trigger.require, installation)
@@ -133,7 +141,7 @@ def _corroboration_faults(path: str, entries: tuple[Corroboration, ...], install
     return faults
 
 
-def _step_faults(path: str, step: Step, installation: Installation, *, lasting: bool) -> Iterator[str]:
+def _step_faults(path: str, step: Step, installation: Installation, *, lasting: bool, told: bool) -> Iterator[str]:
     clusterless = "needs a cluster: start with --kubernetes"
     if isinstance(step.action, PageAction) and step.action.receiver not in installation.receivers:
         known = ", ".join(sorted(installation.receivers))
@@ -147,6 +155,8 @@ def _step_faults(path: str, step: Step, installation: Installation, *, lasting: 
             yield f"{path}.verify[{at}].rollout: {clusterless}"
         if isinstance(verification, CommandVerification) and installation.commandless:
             yield f"{path}.verify[{at}].command: {installation.commandless}"
+        if isinstance(verification, QuietVerification) and not told:
+            yield f"{path}.verify[{at}].quiet: no trigger is an event of a source that could show life"
         if isinstance(verification, ResolvedVerification) and not lasting:
             yield f"{path}.verify[{at}].resolved: no trigger's type opens a condition that could be resolved"
 
@@ -162,8 +172,8 @@ def spans(policy: Policy) -> Iterator[_Span]:
         if trigger.sustained:
             yield f"{path}.sustained", trigger.sustained, "events"
         if trigger.counter:
-            kind = "distinct" if trigger.counter.of else "count"
-            yield f"{path}.{kind}.within", trigger.counter.within, "events"
+            key = ".periods" if trigger.counter.kind == "consecutive" else ".within"
+            yield f"{path}.{trigger.counter.kind}{key}", trigger.counter.within, "events"
         yield from _corroboration_spans(f"{path}.require", trigger.require)
     yield from _corroboration_spans("spec.unless", policy.unless)
     yield from _limit_spans(policy.limits)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 API_VERSION = "modelmend.io/v1alpha1"
-KINDS = ("RemediationPolicy", "Model", "Defaults")
-LATER_KINDS = ("Freeze", "Source")
+KINDS = ("RemediationPolicy", "Model", "Defaults", "Freeze")
+LATER_KINDS = ("Source",)
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "document": ("apiVersion", "kind", "metadata", "spec"),
@@ -25,9 +25,25 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "steps",
     ),
     "models": ("names", "matchLabels", "via", "unknown"),
-    "trigger": ("name", "type", "when", "sustained", "count", "distinct", "require"),
+    "trigger": (
+        "name",
+        "type",
+        "when",
+        "sustained",
+        "count",
+        "distinct",
+        "sum",
+        "consecutive",
+        "schedule",
+        "since",
+        "require",
+    ),
     "count": ("atLeast", "within"),
     "distinct": ("of", "atLeast", "within"),
+    "sum": ("of", "atLeast", "within"),
+    "consecutive": ("periods", "every", "timeZone", "missing"),
+    "schedule": ("cron", "timeZone", "spread"),
+    "since": ("last", "atLeast"),
     "corroboration": ("type", "when", "within"),
     "limits": ("cooldown", "budget", "breaker", "maxAge", "minSamples", "scope"),
     "budget": ("max", "within"),
@@ -66,12 +82,13 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "for",
         "within",
     ),
+    "freeze": ("models", "cron", "duration", "start", "end", "timeZone", "spread"),
+    "frozen models": ("names", "matchLabels"),
     "timeout": ("command", "request", "workflow", "job", "rollout"),
 }
 
 LATER: Mapping[str, tuple[str, ...]] = {
-    "policy": ("freeze", "correlate"),
-    "trigger": ("consecutive", "sum", "schedule", "since"),
+    "policy": ("correlate",),
     "corroboration": ("versions",),
     "step": ("registry", "confirm"),
     "reference": ("clusterScope",),

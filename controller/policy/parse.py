@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, Literal, TypeVar
 
 from controller.errors import ConfigError
@@ -20,6 +21,7 @@ from controller.policy.defaults import (
     read_unless,
 )
 from controller.policy.digest import digest_of
+from controller.policy.freeze import Freeze, read_freeze_window
 from controller.policy.model import Input, Model
 from controller.policy.reading import Fields, Place
 from controller.policy.serving_keys import read_gitops, read_serving, read_version_names
@@ -27,10 +29,11 @@ from controller.policy.steps import read_steps
 from controller.policy.triggers import read_triggers
 from controller.policy.types import ModelSelector, Policy
 
-_Read = TypeVar("_Read", Policy, Model)
+_Read = TypeVar("_Read", Policy, Model, Freeze)
 _KEPT = 8192
 _policies: dict[str, Policy] = {}
 _models: dict[str, Model] = {}
+_freezes: dict[str, Freeze] = {}
 
 
 def read_policy(text: dict[str, Any]) -> tuple[Policy, list[str]]:
@@ -82,6 +85,26 @@ def read_model(text: dict[str, Any]) -> tuple[Model, list[str]]:
     return _keep(model, faults, _models), faults
 
 
+def read_freeze(text: dict[str, Any]) -> tuple[Freeze, list[str]]:
+    """The freeze that a document's text describes, and every fault; use it only without faults."""
+    faults: list[str] = []
+    fields = Place(text["spec"], "spec", faults).fields("freeze")
+    models, spread = fields.need("models", "names or matchLabels"), fields.get("spread")
+    cron, length, once = read_freeze_window(fields)
+    freeze = Freeze(
+        namespace=text["metadata"]["namespace"],
+        name=text["metadata"]["name"],
+        digest=digest_of(text),
+        text=text,
+        models=_read_selector(models, "frozen models") if models else ModelSelector(),
+        spread=spread.duration(zero=True) if spread else timedelta(),
+        cron=cron,
+        duration=length,
+        once=once,
+    )
+    return _keep(freeze, faults, _freezes), faults
+
+
 def fallback_of(spec: Any, faults: list[str]) -> Fallback:
     """What policies of a namespace fall back to: `spec` of its Defaults document, None where it has none."""
     return BUILT_IN if spec is None else read_defaults(Place(spec, "spec", faults))
@@ -95,6 +118,11 @@ def policy_from_text(text: dict[str, Any]) -> Policy:
 def model_from_text(text: dict[str, Any]) -> Model:
     """The model of a text that was in force once; ConfigError where this version cannot read it."""
     return _from_text(text, _models, read_model)
+
+
+def freeze_from_text(text: dict[str, Any]) -> Freeze:
+    """The freeze of a text that was in force once; ConfigError where this version cannot read it."""
+    return _from_text(text, _freezes, read_freeze)
 
 
 def known_policy(digest: str) -> Policy | None:
@@ -128,12 +156,12 @@ def _keep(read: _Read, faults: list[str], kept: dict[str, _Read]) -> _Read:
     return read
 
 
-def _read_selector(place: Place) -> ModelSelector:
-    fields = place.fields("models")
+def _read_selector(place: Place, kind: str = "models") -> ModelSelector:
+    fields = place.fields(kind)
     names, labels, unknown = fields.get("names"), fields.get("matchLabels"), fields.get("unknown")
     via: Literal["dataset"] | None = fields.at("via").one_of("dataset") if "via" in fields else None
     if not names and not labels and not via:
-        place.refuse("want names, matchLabels or via")
+        place.refuse("want names, matchLabels or via" if kind == "models" else "want names or matchLabels")
     choice: Literal["record", "act"] = unknown.one_of("record", "act") if unknown else "record"
     if unknown and choice == "act" and via:
         unknown.refuse("an unknown model reads no dataset, leave it out")

@@ -9,10 +9,13 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from fnmatch import translate
 
+from controller.events.types import MONITOR_CHECKED
 from controller.policy.digest import digest_of
 from controller.policy.document import Document
+from controller.policy.freeze import Freeze, Window
 from controller.policy.model import Ambiguous, Model
 from controller.policy.types import ModelSelector, Policy
 
@@ -70,7 +73,11 @@ class PolicySet:
     """
 
     def __init__(
-        self, policies: Iterable[Policy] = (), models: Iterable[Model] = (), documents: Iterable[Document] = ()
+        self,
+        policies: Iterable[Policy] = (),
+        models: Iterable[Model] = (),
+        documents: Iterable[Document] = (),
+        freezes: Iterable[Freeze] = (),
     ) -> None:
         self.policies: tuple[Policy, ...] = _ordered(policies)
         self._by_name = {(policy.namespace, policy.name): policy for policy in self.policies}
@@ -78,6 +85,9 @@ class PolicySet:
         self.documents: tuple[Document, ...] = tuple(sorted(documents, key=lambda document: document.key))
         members = [(policy.key, policy.digest) for policy in self.policies]
         members += [(model.key, model.digest) for model in self.models.values()]
+        self.freezes: tuple[Freeze, ...] = tuple(sorted(freezes, key=lambda freeze: freeze.key))
+        members += [(freeze.key, freeze.digest) for freeze in self.freezes]
+        self._looked: dict[str, tuple[datetime, datetime, Window | None]] = {}
         self.digest: str = digest_of([sorted(members), [document.digest for document in self.documents]])
         namespaces: dict[str, list[str]] = defaultdict(list)
         for namespace, name in sorted(self.models):
@@ -85,6 +95,7 @@ class PolicySet:
         self._namespaces = dict(namespaces)
         self._triggered = _Index(_entries(self.policies, None))
         self._via_dataset = _Index(_entries(self.policies, "dataset"))
+        self._alive = _Index((kind, policy) for policy in self.policies for kind in _kinds_of_life(policy))
         readers: dict[str, list[Model]] = defaultdict(list)
         for _, model in sorted(self.models.items()):
             for own in model.inputs:
@@ -124,6 +135,31 @@ class PolicySet:
         found = self._readers.get(dataset, ())
         return tuple(model for model in found if namespace in (None, model.namespace) and model.reads(dataset, feature))
 
+    def signs_of_life(self, kind: str, namespace: str, name: str, model: Model | None) -> tuple[Policy, ...]:
+        """The policies that ask whether detectors looked at all, where an event of this type says that they did."""
+        return self._alive.find(kind, namespace, name, model)
+
+    def frozen(self, namespace: str, name: str, model: Model | None, now: datetime) -> list[tuple[Freeze, Window]]:
+        """The freezes of a model that `now` lies in, each with its window."""
+        found = []
+        for freeze in self.freezes:
+            if freeze.namespace == namespace and selects(freeze.models, name, model):
+                window = self._window(freeze, now)
+                if window is not None:
+                    found.append((freeze, window))
+        return found
+
+    def _window(self, freeze: Freeze, now: datetime) -> Window | None:
+        """As `Freeze.window`, which takes long; the answer is remembered for as long as it holds."""
+        known = self._looked.get(freeze.key)
+        if known is None or not known[0] <= now < known[1]:
+            window, following = freeze.window(now), freeze.following(now)
+            ends = [window.end] if window else []
+            ends += [following.start] if following else []
+            known = now, min(ends, default=datetime.max.replace(tzinfo=UTC)), window
+            self._looked[freeze.key] = known
+        return known[2]
+
     def policy(self, namespace: str, name: str) -> Policy | None:
         """The policy in force of this name."""
         return self._by_name.get((namespace, name))
@@ -143,6 +179,11 @@ def _entries(policies: Iterable[Policy], via: str | None) -> Iterator[tuple[str,
 def rank(policy: Policy) -> tuple[bool, str, str, str]:
     """By what policies that match one event are asked: the lowest first."""
     return not policy.urgent, policy.severity, policy.namespace, policy.name
+
+
+def _kinds_of_life(policy: Policy) -> set[str]:
+    counted = {trigger.type for trigger in policy.triggers if trigger.counter and trigger.counter.ignore}
+    return counted | {MONITOR_CHECKED} if counted else counted
 
 
 def _ordered(policies: Iterable[Policy]) -> tuple[Policy, ...]:

@@ -16,7 +16,15 @@ from controller.policy.digest import digest_of
 from controller.policy.document import Document, Problem
 from controller.policy.installation import Installation, defaults_faults, policy_faults
 from controller.policy.objects import CLUSTER
-from controller.policy.parse import fallback_of, model_from_text, policy_from_text, read_model, read_policy
+from controller.policy.parse import (
+    fallback_of,
+    freeze_from_text,
+    model_from_text,
+    policy_from_text,
+    read_freeze,
+    read_model,
+    read_policy,
+)
 from controller.policy.policy_set import PolicySet
 from controller.policy.types import Policy
 
@@ -74,7 +82,12 @@ def accept(
         for document in _of_kind("Model", candidates)
         if (chosen_model := choice.take(document, read_model))
     ]
-    return Accepted(PolicySet(policies, models, choice.documents), tuple(choice.problems), tuple(choice.kept))
+    freezes = [
+        chosen_freeze[1]
+        for document in _of_kind("Freeze", candidates)
+        if (chosen_freeze := choice.take(document, read_freeze))
+    ]
+    return Accepted(PolicySet(policies, models, choice.documents, freezes), tuple(choice.problems), tuple(choice.kept))
 
 
 def restored(documents: Sequence[Document]) -> PolicySet:
@@ -84,7 +97,8 @@ def restored(documents: Sequence[Document]) -> PolicySet:
     """
     policies = [policy_from_text(document.text) for document in _of_kind("RemediationPolicy", documents)]
     models = [model_from_text(document.text) for document in _of_kind("Model", documents)]
-    return PolicySet(policies, models, documents)
+    freezes = [freeze_from_text(document.text) for document in _of_kind("Freeze", documents)]
+    return PolicySet(policies, models, documents, freezes)
 
 
 @dataclass(slots=True)

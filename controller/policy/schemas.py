@@ -62,6 +62,14 @@ def definitions() -> list[dict[str, Any]]:
             _status({}),
             [_ACCEPTED, _MESSAGE],
         ),
+        _definition(
+            "Freeze",
+            ("freezes", "freeze", "frz"),
+            "A planned time in which models of its namespace are restored and people paged, and nothing else is done.",
+            _spec("freeze", "Which models, and when."),
+            _status({}),
+            [_ACCEPTED, _MESSAGE],
+        ),
     ]
 
 

@@ -9,13 +9,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Literal, TypeAlias
 
+from controller.events.event import Event
+from controller.policy.calendar import Cron, Periods
 from controller.policy.expression import Expression
+from controller.policy.state import ModelState
 
 Severity: TypeAlias = Literal["P1", "P2", "P3", "P4"]
 Mode: TypeAlias = Literal["audit", "approve", "enforce"]
+
+DUE = "modelmend.due"
+"""The type of our own events that say that a schedule, or `since`, is due for a model."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,16 +38,48 @@ class Corroboration:
 
 @dataclass(frozen=True, slots=True)
 class Counter:
-    """`count`, or with `of` the number of its distinct values, in (now - within, now] of event time."""
+    """What of a trigger's evidence must come together, by the events' own time.
 
-    at_least: int
+    In (now - within, now]: `count` its events, `distinct` the different values of `of`, `sum` their
+    sum. `consecutive` counts periods without a break, whose whole length is `within`; with `ignore`
+    one in which the model's detectors showed no life is no break.
+    """
+
+    at_least: float
     within: timedelta
     of: Expression | None = None
+    kind: Literal["count", "distinct", "sum", "consecutive"] = "count"
+    periods: Periods | None = None
+    ignore: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """Due by a calendar, each model its share of `spread` later."""
+
+    cron: Cron
+    spread: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Since:
+    """Due `at_least` after the model's last training or deployment."""
+
+    last: Literal["training", "deployment"]
+    at_least: timedelta
+
+    def last_of(self, state: ModelState) -> datetime | None:
+        """When that was, as far as it is known."""
+        return state.trained_at if self.last == "training" else state.deployed_at
 
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """What starts a policy. `digest` is over type, `when` and counter: the key of its evidence."""
+    """What starts a policy. `digest` is over type, `when` and counter: the key of its evidence.
+
+    With a `schedule` or `since` its type is DUE, and what triggers is an event of our own
+    that names the policy and this digest.
+    """
 
     name: str
     type: str
@@ -50,6 +88,7 @@ class Trigger:
     counter: Counter | None = None
     require: tuple[Corroboration, ...] = ()
     digest: str = ""
+    due: Schedule | Since | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +330,14 @@ class Policy:
     def key(self) -> str:
         """`namespace/name`, as people and messages write it."""
         return f"{self.namespace}/{self.name}"
+
+    def triggers_of(self, event: Event) -> tuple[Trigger, ...]:
+        """The triggers that an event may make true; of what is due, the one that it names."""
+        found = tuple(trigger for trigger in self.triggers if trigger.type == event.type)
+        if event.type != DUE:
+            return found
+        named = event.data.get("trigger") if event.data.get("policy") == self.key else None
+        return tuple(trigger for trigger in found if trigger.digest == named)[:1]
 
     @property
     def changing(self) -> bool:

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, exists, func, select
 
-from controller.schema import acts, events, questions, remediations
+from controller.schema import acts, due, events, questions, remediations
 from controller.store.remediations import TO_BEGIN, TO_STOP
 
 
@@ -26,6 +26,7 @@ class Agenda:
     intents: bool
     questions_due: datetime | None
     remediations_due: datetime | None
+    dates_due: datetime | None
 
     @property
     def questions(self) -> bool:
@@ -38,9 +39,15 @@ class Agenda:
         return self.remediations_due is not None and self.remediations_due <= self.now
 
     @property
+    def dates(self) -> bool:
+        """Whether a schedule, or `since`, is due for a model."""
+        return self.dates_due is not None and self.dates_due <= self.now
+
+    @property
     def next_due(self) -> datetime | None:
         """The next date."""
-        return min((date for date in (self.questions_due, self.remediations_due) if date), default=None)
+        dates = self.questions_due, self.remediations_due, self.dates_due
+        return min((date for date in dates if date), default=None)
 
 
 # Built once: SQLAlchemy takes longer to build such a statement than SQLite to answer it.
@@ -51,6 +58,7 @@ _ASK = select(
     TO_BEGIN.exists() | TO_STOP.exists(),
     select(func.min(questions.c.retry_at)).scalar_subquery(),
     select(func.min(remediations.c.next_at)).where(remediations.c.ended_at.is_(None)).scalar_subquery(),
+    select(func.min(due.c.next_at)).scalar_subquery(),
 )
 
 

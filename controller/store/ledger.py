@@ -12,15 +12,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import datetime
 from functools import cached_property
+from math import fsum
 from typing import Any
 
 from sqlalchemy import Row, Select
 
 from controller.events.condition import Condition, Dataset, Subject, named
 from controller.events.event import Event
-from controller.policy import NOTHING, ModelState, Policy, Target, Trigger
+from controller.policy import NOTHING, Counter, ModelState, Policy, Target, Trigger
 from controller.remediation import Remediation
 from controller.store import remediations
+from controller.store.counting import Tally, life_of, looked_back_to, tally
 from controller.store.leader import Turn
 from controller.store.ledger_rows import (
     ADD_DECISIONS,
@@ -53,7 +55,7 @@ from controller.store.ledger_rows import (
 )
 from controller.store.undecided import one
 
-_CHUNK = 500  # names in one IN list
+_CHUNK = 500  # names in one IN list, or rows of one page
 
 
 def _values(row: Condition | Question | ModelState) -> dict[str, Any]:
@@ -297,19 +299,17 @@ class Ledger:
         self._questions[key] = None
         self._asked.add(key)
 
-    def seen(self, policy: Policy, trigger: Trigger, key: ModelKey, after: datetime | None) -> int:
-        """How much evidence of a counting trigger lies in its window and after `after`, at most what it asks for."""
+    def seen(self, policy: Policy, trigger: Trigger, key: ModelKey, after: datetime | None) -> Tally:
+        """How much evidence of a counting trigger lies in its window and after `after`."""
         counter = trigger.counter
         assert counter is not None
-        floor = self.turn.now - counter.within
-        if after is not None:
-            floor = max(floor, after)
-        rows = [row for row in self._window(policy, trigger, key) if row[0] > floor]
-        found = len(rows) if counter.of is None else len({repr(value) for _, value in rows})
-        return min(found, counter.at_least)
+        floor = looked_back_to(counter, policy, self.turn.now)
+        floor = floor if after is None else max(floor, after)
+        rows = self._window(policy, trigger, key)
+        return tally(counter, rows, lambda: self._window(policy, life_of(trigger), key), floor)
 
     def _window(self, policy: Policy, trigger: Trigger, key: ModelKey) -> list[tuple[datetime, Any]]:
-        """(time, value) of the window's evidence: the newest `atLeast` rows, or the newest of each distinct value."""
+        """(time, value) of the window's evidence: the newest, as many as matter, or of each value the newest."""
         cached = self._evidence.get((policy.namespace, policy.name, trigger.digest, *key))
         if cached is not None:
             return cached
@@ -321,17 +321,24 @@ class Ledger:
             "trigger_digest": trigger.digest,
             "model": key[1],
             "namespace": key[0],
-            "since": self.turn.now - counter.within,
+            "since": looked_back_to(counter, policy, self.turn.now),
         }
-        conn = self.turn.conn
-        found = (
-            conn.execute(NEWEST, mine | {"most": counter.at_least})
-            if counter.of is None
-            else conn.execute(DISTINCT, mine)
-        )
-        rows = [(row.time, row.value) for row in found]
+        rows = self._read_window(counter, mine)
         self._evidence[policy.namespace, policy.name, trigger.digest, *key] = rows
         return rows
+
+    def _read_window(self, counter: Counter, mine: dict[str, Any]) -> list[tuple[datetime, Any]]:
+        conn = self.turn.conn
+        if counter.kind == "count":
+            return [(row.time, row.value) for row in conn.execute(NEWEST, mine | {"most": int(counter.at_least)})]
+        if counter.kind != "sum":
+            return [(row.time, row.value) for row in conn.execute(DISTINCT, mine)]
+        rows: list[tuple[datetime, Any]] = []
+        while True:  # none is negative: the newest that make up the sum are enough
+            page = conn.execute(NEWEST.offset(len(rows)), mine | {"most": _CHUNK}).all()
+            rows += [(row.time, row.value) for row in page]
+            if len(page) < _CHUNK or fsum(value for _, value in rows) >= counter.at_least:
+                return rows
 
     def add_evidence(
         self, policy: Policy, trigger: Trigger, key: ModelKey, seq: int, time: datetime, value: Any

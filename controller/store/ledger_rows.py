@@ -141,7 +141,9 @@ _WINDOW = (
     _E.namespace == bindparam("namespace"),
     _E.time > bindparam("since"),
 )
-NEWEST = select(_E.time, _E.value).where(*_WINDOW).order_by(_E.time.desc()).limit(bindparam("most"))
+NEWEST = (
+    select(_E.time, _E.value).where(*_WINDOW).order_by(_E.time.desc(), _E.event_seq.desc()).limit(bindparam("most"))
+)
 DISTINCT = select(func.max(_E.time).label("time"), _E.value).where(*_WINDOW).group_by(_E.value)
 
 ADD_MODELS = InsertNew(schema.models)

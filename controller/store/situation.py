@@ -9,11 +9,23 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from controller.decision import Bar, HoldFacts, Holding, Situation, TriggerFacts, breaker_trips
+from controller.decision import Bar, Frozen, HoldFacts, Holding, Situation, TriggerFacts, breaker_trips
 from controller.events.condition import Condition, Dataset, Subject, about_of
 from controller.events.event import Event, feature_of
-from controller.policy import Bindings, Corroboration, Expression, ExpressionError, Model, ModelState, Policy, Trigger
+from controller.policy import (
+    DUE,
+    Bindings,
+    Corroboration,
+    Expression,
+    ExpressionError,
+    Model,
+    ModelState,
+    Policy,
+    Since,
+    Trigger,
+)
 from controller.silences import paused, silenced
+from controller.store.counting import Tally
 from controller.store.ledger import Ledger
 from controller.store.ledger_rows import ModelKey, Past
 
@@ -59,11 +71,18 @@ def concerning(ledger: Ledger, model: Model) -> list[Condition]:
 
 
 def situation(
-    ledger: Ledger, used: Used, policy: Policy, fleet_limit: int, earlier: tuple[TriggerFacts, ...] = ()
+    ledger: Ledger,
+    used: Used,
+    policy: Policy,
+    fleet_limit: int,
+    earlier: tuple[TriggerFacts, ...] = (),
+    *,
+    frozen: tuple[Frozen, ...] = (),
 ) -> Situation:
     """All that decide() may know.
 
     :param earlier: facts of the attempt before: `when` is evaluated once per event and trigger.
+    :param frozen: the freezes of the set in force.
     """
     now = ledger.turn.now
     condition = used.condition
@@ -89,13 +108,14 @@ def situation(
         used_up=_used_up(used.event.family, last_seen, ledger.past(used.key)),
         triggers=tuple(
             _trigger_facts(ledger, used, policy, trigger, whens.get(trigger.digest))
-            for trigger in policy.triggers
-            if trigger.type == used.event.type
+            for trigger in policy.triggers_of(used.event)
         ),
         wait_until=question.wait_until if question else None,
         unless=holdings(ledger, policy, used.model, measured),
         pauses=pauses(ledger, policy, used.model),
         silences=silences(ledger, used.event, policy, used.model),
+        frozen=frozen,
+        done_since=_done_since(used, policy),
         active=None if preempts else active,
         preempts=preempts,
         active_until=until,
@@ -195,6 +215,16 @@ def _used_up(family: str | None, last_seen: datetime, past: list[Past]) -> datet
     return last if last is not None and last_seen < last else None
 
 
+def _done_since(used: Used, policy: Policy) -> datetime | None:
+    """When a model was trained, or deployed, after it had become due that it is."""
+    if used.event.type != DUE:
+        return None
+    since = next((trigger.due for trigger in policy.triggers_of(used.event) if isinstance(trigger.due, Since)), None)
+    last = since.last_of(used.state) if since else None
+    counted = used.event.data.get("last")
+    return last if last and (counted is None or last > datetime.fromisoformat(counted)) else None
+
+
 def evidence_floor(policy: Policy, past: list[Past]) -> datetime | None:
     """Evidence counts when later than this: the last acting remediation's end, and this policy's last one's."""
     floors = []
@@ -217,9 +247,9 @@ def _trigger_facts(
         when, error = _test(trigger.when, _bindings(ledger, newest, used.model))
     elif earlier is None:
         when, error = _test(trigger.when, used.bindings)
-    seen = 0
+    counted = Tally(0)
     if trigger.counter is not None and when:
-        seen = ledger.seen(policy, trigger, used.key, evidence_floor(policy, ledger.past(used.key)))
+        counted = ledger.seen(policy, trigger, used.key, evidence_floor(policy, ledger.past(used.key)))
     condition = used.condition
     is_open = condition is not None and condition.state(ledger.turn.now) == "open"
     return TriggerFacts(
@@ -227,7 +257,8 @@ def _trigger_facts(
         digest=trigger.digest,
         when=when,
         error=error,
-        seen=seen,
+        seen=counted.seen,
+        periods=counted.periods,
         since=condition.since if condition is not None and is_open else None,
         required=tuple(_met(ledger, used.model, need) for need in trigger.require),
     )
@@ -319,7 +350,9 @@ def silences(ledger: Ledger, event: Event, policy: Policy, model: Model) -> tupl
     )
 
 
-def hold_facts(ledger: Ledger, policy: Policy, used: Used, *, first: bool) -> HoldFacts:
+def hold_facts(
+    ledger: Ledger, policy: Policy, used: Used, *, first: bool, frozen: tuple[Frozen, ...] = ()
+) -> HoldFacts:
     """What is asked again before a rung; `first`: before the first, which also asks `maxAge`."""
     condition = used.condition
     last_seen = condition.last_seen if condition is not None else used.event.time
@@ -329,4 +362,5 @@ def hold_facts(ledger: Ledger, policy: Policy, used: Used, *, first: bool) -> Ho
         unless=holdings(ledger, policy, used.model),
         pauses=pauses(ledger, policy, used.model),
         silences=silences(ledger, used.event, policy, used.model),
+        frozen=frozen,
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 import yaml
 
 from controller import kube
-from controller.kube import DEFAULTS, DEPLOYMENT, JOB, MODEL, REMEDIATION_POLICY, ROLLOUT, WORKFLOW, Kind
+from controller.kube import DEFAULTS, DEPLOYMENT, FREEZE, JOB, MODEL, REMEDIATION_POLICY, ROLLOUT, WORKFLOW, Kind
 
 ROOT = Path(__file__).parents[2]
 ROLE = ROOT / "manifests" / "components" / "namespace" / "role.yaml"
@@ -30,7 +30,7 @@ VERBS = {
 }
 """What each method of `Kube` that asks for objects needs."""
 
-DOCUMENTS = (DEFAULTS, MODEL, REMEDIATION_POLICY)
+DOCUMENTS = (DEFAULTS, FREEZE, MODEL, REMEDIATION_POLICY)
 MADE = (JOB, WORKFLOW)
 SERVING = (DEPLOYMENT, ROLLOUT)
 

@@ -193,10 +193,11 @@ class Scene:
         self.settle()
 
     def _next_due(self) -> datetime | None:
-        q, r = schema.questions.c, schema.remediations.c
+        q, r, d = schema.questions.c, schema.remediations.c, schema.due.c
         with self.db.read() as conn:
             dates = list(conn.execute(select(q.retry_at).where(q.retry_at > self.clock())).scalars())
             dates += conn.execute(select(r.next_at).where(r.ended_at.is_(None), r.next_at > self.clock())).scalars()
+            dates += conn.execute(select(d.next_at).where(d.next_at > self.clock())).scalars()
         return min(dates, default=None)
 
     def settle(self) -> None:

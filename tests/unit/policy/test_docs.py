@@ -31,7 +31,7 @@ DOCUMENTS = [
     pytest.param(text, id=f"{file.stem}-{at}")
     for file in (Path("docs/policies.md"), Path("docs/actions.md"))
     for at, text in enumerate(re.findall(r"```yaml\n(.*?)```", file.read_text(), re.DOTALL), start=1)
-    if re.search(r"^kind: (RemediationPolicy|Model|Defaults)$", text, re.MULTILINE)
+    if re.search(r"^kind: (RemediationPolicy|Model|Defaults|Freeze)$", text, re.MULTILINE)
 ]
 
 

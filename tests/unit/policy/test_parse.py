@@ -11,6 +11,7 @@ from controller.durations import format_duration
 from controller.errors import ConfigError
 from controller.events.types import EventTypes
 from controller.policy import (
+    DUE,
     Breaker,
     Budget,
     CommandAction,
@@ -25,11 +26,14 @@ from controller.policy import (
     QuietVerification,
     RequestAction,
     ResolvedVerification,
+    Schedule,
+    Since,
     build_set,
     model_from_text,
     parse_documents,
     policy_from_text,
 )
+from controller.policy.calendar import Cron, Periods
 from tests.unit.policy.written import DRIFT, LADDER, policy_text, the_policy
 
 hours = lambda number: timedelta(hours=number)  # noqa: E731 - a unit, not a function
@@ -71,16 +75,26 @@ def test_the_annotated_policy_is_read():
      distinct: {of: data.feature, atLeast: 5, within: 24h}, require: [{type: ml.performance.degraded, within: 72h}]}
   - {name: f1, type: ml.performance.degraded, when: 'data.metric == "f1" && data.value < 0.95 * model.baseline.f1'}
   - {name: alert, type: ml.performance.degraded, sustained: 30m}
-  - {name: labels, type: ml.labels.available, count: {atLeast: 4, within: 60d}}""",
+  - {name: labels, type: ml.labels.available, count: {atLeast: 4, within: 60d}}
+  - {name: accuracy, type: ml.performance.degraded, when: 'data.metric == "accuracy" && data.value < 0.92',
+     consecutive: {periods: 3, every: 1d, timeZone: Europe/Rome}}
+  - {name: many, type: ml.labels.available, sum: {of: data.count, atLeast: 10000, within: 60d}}
+  - {name: monthly, schedule: {cron: "0 3 1 * *", timeZone: Etc/UTC, spread: 6h}}
+  - {name: age, since: {last: training, atLeast: 30d}}""",
         steps="""steps:
   - name: retrain
     command: {argv: [python, retrain.py, {expr: model.name}], timeout: 15m, idempotent: false}
     verify: [{command: {argv: [python, check.py], timeout: 1m}, every: 1m, settle: 10m, for: 5m, within: 4h}]
   - {name: page, page: {receiver: oncall}}""",
     )
-    psi, f1, alert, labels = policy.triggers
+    psi, f1, alert, labels, accuracy, many, monthly, age = policy.triggers
+    in_rome = Periods(hours(24), "Europe/Rome")
+    assert accuracy.counter == Counter(3, hours(72), None, "consecutive", in_rome)
+    assert many.counter == Counter(10_000, hours(24 * 60), Expression("data.count"), "sum")
+    assert (monthly.type, monthly.due) == (DUE, Schedule(Cron("0 3 1 * *", "Etc/UTC"), hours(6)))
+    assert (age.type, age.due) == (DUE, Since("training", hours(24 * 30)))
     assert psi.when == Expression('data.method == "psi" && data.driftScore > 0.25')
-    assert psi.counter == Counter(5, hours(24), Expression("data.feature"))
+    assert psi.counter == Counter(5, hours(24), Expression("data.feature"), "distinct")
     assert psi.require == (Corroboration("ml.performance.degraded", None, hours(72)),)
     assert f1.counter is f1.sustained is None
     assert alert.sustained == minutes(30)
