@@ -46,6 +46,8 @@ def resolve(intent: Intent, obj: Object, now: datetime) -> EndState | Outcome:
     """
     order = intent.end_state
     version = read_version(order["serving"], obj)
+    if order["do"] == "restore":
+        return _restore(intent, obj, version, now)
     if order["do"] not in ("abort", "promote"):
         return _of_spec(intent, obj, version, now)
     if obj["kind"] != "Rollout":
@@ -68,6 +70,16 @@ def manager(obj: Object) -> str | None:
         return who
     appliers = {each.get("manager") for each in meta.get("managedFields") or ()}
     return "Argo CD" if _INSTANCE in marks and appliers & _ARGO_CD else None
+
+
+def _restore(intent: Intent, obj: Object, version: str | None, now: datetime) -> EndState | Outcome:
+    """What served before: a canary of anything else is aborted, what serves everything is set back."""
+    if obj["kind"] == "Rollout" and version != intent.end_state["to"]:
+        seen, about = canary(obj), intent.end_state["about"]
+        if seen.in_progress:
+            other = _other_revision(about, obj, version, seen)
+            return other or Abort(**_common(intent, obj, version), **_canary(obj))
+    return _of_spec(intent, obj, version, now)
 
 
 def _abort(intent: Intent, obj: Object, version: str | None) -> EndState | Outcome:
@@ -111,7 +123,7 @@ def _of_spec(intent: Intent, obj: Object, version: str | None, now: datetime) ->
     by_git = isinstance(gitops, dict)
     common = {**_common(intent, obj, version), "spec": spec_digest(obj)}
     wanted: EndState
-    if order["do"] == "to":
+    if order["do"] in ("to", "restore"):
         if order["serving"]["version"] is None:
             return _failed(ActionReason.NO_SERVING, obj, "the Model does not say where its version stands")
         wanted = Version(**common, to=order["to"], serving=order["serving"])

@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from controller.actions import made, workflow
-from controller.actions.endstates import EndState, Object, written
+from controller.actions.endstates import EndState, Object, Version, written
 from controller.actions.outcome import Outcome, Ref, Write
 from controller.actions.resolving import called, resolve
 from controller.errors import Conflict, TemporaryError
@@ -58,14 +58,14 @@ def ensure(kube: Kube, intent: Intent, write: Write, *, inherited: bool, now: da
     elif obj is None:
         return Outcome("failed", f"there is no {_name(intent)}", reason=ActionReason.NOT_FOUND)
     else:
-        if order["do"] in ("abort", "promote") and obj["kind"] == "Rollout" and not observed(obj):
+        if order["do"] in ("abort", "promote", "restore") and obj["kind"] == "Rollout" and not observed(obj):
             _nudge(kube, obj)
             raise TemporaryError(f"{called(obj)}: its controller has not seen its newest spec yet", retry_after=NUDGED)
         resolved = resolve(intent, obj, now)
         if isinstance(resolved, Outcome):
             return resolved
         wanted = resolved
-    if _by_git(intent):
+    if isinstance(wanted, Version) and isinstance(order["gitops"], dict):
         return _commit(kube, intent, write, wanted, obj, inherited=inherited, now=now)
     return _set(kube, intent, write, wanted, obj)
 
@@ -185,9 +185,9 @@ def _commit(
 
 
 def _resolved(intent: Intent, wanted: EndState) -> Object:
-    """The end state to write down: without what is told anew at every call."""
+    """The end state to write down: without what is told anew at every call. `restore` has become what it comes to."""
     order = {key: value for key, value in intent.end_state.items() if key not in made.TOLD}
-    return {**order, "resolved": wanted.plain()}
+    return {**order, "do": wanted.do, "resolved": wanted.plain()}
 
 
 def _by_git(intent: Intent) -> bool:

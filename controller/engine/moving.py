@@ -12,6 +12,7 @@ from controller.engine.rules import Rules
 from controller.events.condition import Dataset, Subject, about_of
 from controller.judge import Judgement, Verdict, judge_command, judge_quiet, judge_resolved, judge_rollout
 from controller.policy import CommandVerification, QuietVerification, ResolvedVerification, RolloutVerification
+from controller.policy.undoing import undo, undoing, why_not
 from controller.remediation import (
     Cause,
     Input,
@@ -21,6 +22,7 @@ from controller.remediation import (
     TakeOver,
     Tick,
     Transition,
+    Undo,
     Wait,
     advance,
 )
@@ -66,11 +68,25 @@ def _tick(ledger: Ledger, rules: Rules, r: Remediation) -> tuple[Tick, Judgement
         untils = [bar.until for bar in (*facts.pauses, *facts.silences)] + [held.until for held in facts.unless]
         untils += [freeze.ask_at for freeze in facts.frozen]
         wake = min((until for until in untils if until is not None), default=None)
-        return Tick(refusal=hold(r.rung.changing, facts)), None, wake
+        serving = ledger.state((r.namespace, r.model)).serving
+        return Tick(refusal=hold(r.rung.changing, facts), serving=serving), None, wake
     if r.phase is Phase.VERIFYING:
         judgement = _judge(ledger, r)
-        return Tick(judgement=judgement), judgement, judgement.next_at
+        worse = judgement.verdict is Verdict.WORSE
+        return Tick(judgement=judgement, undo=_undo(ledger, r) if worse else None), judgement, judgement.next_at
     return Tick(), None, None
+
+
+def _undo(ledger: Ledger, r: Remediation) -> Undo:
+    """How what served before the step at hand is brought back, or why it is not."""
+    conn = ledger.turn.conn
+    model = remediations.model_of(conn, r.model_digest, r.namespace, r.model)
+    if reason := why_not(r.rung, model, r.version_before):
+        return Undo(why_not=reason)
+    assert r.version_before is not None
+    brought = remediations.outputs(conn, r).get("version") or r.parameters[r.step]["action"].get("to")
+    parameters = undo(r.rung, model, r.version_before, str(brought) if brought else None)
+    return Undo(undoing(parameters), parameters)
 
 
 def _used(ledger: Ledger, rules: Rules, r: Remediation) -> Used:

@@ -103,7 +103,22 @@ def _unchanged(t: _Turn) -> str:
 
 
 def _worse(t: _Turn) -> str:
-    return f"after {t.step} the model is worse{_evidence(t.values)}; it stopped there and people were told"
+    if t.after == "Pending":
+        return f"the model became worse{_evidence(t.values)}; version {t.values.get('restores')} is brought back"
+    why = t.values.get("not_restored")
+    instead = f"; what served before is not brought back: {why}" if why else ""
+    return f"after {t.step} the model is worse{_evidence(t.values)}{instead}; it stopped there and people were told"
+
+
+def _restored(t: _Turn) -> str:
+    return f"what served before serves again, and that is verified{_evidence(t.values)}; people were told"
+
+
+def _not_restored(t: _Turn) -> str:
+    version = t.values.get("version")
+    return (
+        f"VERSION {version} COULD NOT BE BROUGHT BACK, or nobody saw it{_said(t.values)}; people were told to look now"
+    )
 
 
 def _unknown(t: _Turn) -> str:
@@ -215,6 +230,8 @@ _CAUSES: dict[Cause, Callable[[_Turn], str] | str] = {
     Cause.UNVERIFIED: _unverified,
     Cause.UNCHANGED: _unchanged,
     Cause.WORSE: _worse,
+    Cause.RESTORED: _restored,
+    Cause.NOT_RESTORED: _not_restored,
     Cause.UNKNOWN: _unknown,
     Cause.PAGED: _paged,
     Cause.OVER: _over,

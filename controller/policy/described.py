@@ -325,7 +325,11 @@ _POLICY: Mapping[str, Mapping[str, Key]] = {
             "and resolved; or the word none. Required but for page.",
             {**_ANYTHING, "maxItems": MOST, "items": _object("verification")},
         ),
-        "onWorse": Key("What a verification's worse leads to: stop, and tell people.", _one_of("stop"), "stop"),
+        "onWorse": Key(
+            "What follows a verification's worse: what served before is brought back, or it stops; people are told.",
+            _one_of("stop", "restore"),
+            "restore where a workflow, or a rollout by to or promote, changed what serves, else stop",
+        ),
     },
     "expression": {"expr": Key("A CEL expression, whose value stands here.", _EXPRESSION, required=True)},
 }

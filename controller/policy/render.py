@@ -73,7 +73,7 @@ def render_verification(verification: Verification, bindings: Bindings, model: M
             "wants": verification.wants,
             "every": verification.every.total_seconds(),
             "within": verification.within.total_seconds(),
-            "serving": _serving(model),
+            "serving": render_serving(model),
         }
     times = {"settle": verification.settle.total_seconds(), "within": verification.within.total_seconds()}
     if isinstance(verification, QuietVerification):
@@ -99,7 +99,7 @@ def _cluster(action: WorkflowAction | JobAction | RolloutAction, bindings: Bindi
             "parameters": {name: _parameter(value, bindings) for name, value in action.parameters.items()},
             "outputs": {"version": action.version_output, "verdict": action.verdict_output},
             "timeout": action.timeout.total_seconds(),
-            "serving": _serving(model),
+            "serving": render_serving(model),
         }
     if isinstance(action, JobAction):
         return {
@@ -112,8 +112,8 @@ def _cluster(action: WorkflowAction | JobAction | RolloutAction, bindings: Bindi
         "promote": action.promote,
         "to": None if action.to is None else _version(action.to, bindings, model),
         "about": bindings.event.get("version"),
-        "serving": _serving(model),
-        "gitops": _gitops(model),
+        "serving": render_serving(model),
+        "gitops": render_gitops(model),
         "timeout": action.timeout.total_seconds(),
     }
 
@@ -137,11 +137,13 @@ def _version(argument: Argument, bindings: Bindings, model: Model) -> str:
     return version
 
 
-def _serving(model: Model) -> dict[str, Any] | None:
+def render_serving(model: Model) -> dict[str, Any] | None:
+    """The object that serves it, as JSON; None: the Model names none."""
     return model.serving.plain() if model.serving else None
 
 
-def _gitops(model: Model) -> Any:
+def render_gitops(model: Model) -> Any:
+    """How what Git decides is changed, as JSON."""
     if isinstance(model.gitops, GitOps):
         return {"template": model.gitops.template, "parameters": dict(model.gitops.parameters)}
     return model.gitops

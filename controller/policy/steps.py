@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from controller.policy.arguments import read_argument, read_env
@@ -21,6 +22,7 @@ from controller.policy.types import (
     QuietVerification,
     RequestAction,
     ResolvedVerification,
+    RolloutAction,
     Step,
     Verification,
 )
@@ -50,8 +52,6 @@ def read_steps(place: Place, fallback: Fallback) -> tuple[Step, ...]:
 def _read_step(place: Place, fallback: Fallback) -> Step:
     fields = place.fields("step")
     name, worse = fields.need("name", "a name"), fields.get("onWorse")
-    if worse:
-        worse.one_of("stop", later=("restore",))
     label = name.label() if name else ""
     kinds = [kind for kind in _ACTIONS if kind in fields]
     if len(kinds) != 1:
@@ -68,7 +68,19 @@ def _read_step(place: Place, fallback: Fallback) -> Step:
     verify = fields.need("verify", 'a list of verifications, or "none"')
     asked = fields.get("approve")
     verifications = _read_verifications(verify, fallback) if verify else ()
-    return Step(label, action, verifications, approve=asked.flag() if asked else False)
+    own = action.timeout if isinstance(action, RolloutAction) else fallback.rollout_timeout
+    step = Step(label, action, verifications, restore_within=own, approve=asked.flag() if asked else False)
+    return replace(step, on_worse=_read_worse(step, worse))
+
+
+def _read_worse(step: Step, place: Place | None) -> Literal["restore", "stop"]:
+    """As written, or else to restore wherever there is something to go back to."""
+    if place is None:
+        return "restore" if step.brings_versions else "stop"
+    found: Literal["restore", "stop"] = place.one_of("stop", "restore")
+    if found == "restore" and not step.brings_versions:
+        place.refuse("want stop: only what a workflow, or a rollout by to or promote, has brought can be undone")
+    return found
 
 
 def _read_action(fields: Fields, kind: str, fallback: Fallback) -> Action:

@@ -196,7 +196,7 @@ class RolloutAction:
     """What is done to the Model's serving object; `promote` and `to` say how far, and to which version."""
 
     kind: ClassVar[str] = "rollout"
-    do: Literal["abort", "promote", "pause", "restart", "to"]
+    do: Literal["abort", "promote", "pause", "restart", "to", "restore"]
     timeout: timedelta
     promote: Literal["next", "full"] | None = None
     to: Argument | None = None
@@ -204,7 +204,7 @@ class RolloutAction:
     @property
     def restoring(self) -> bool:
         """Whether it brings back what served before, or stops what is under way."""
-        return self.do in ("abort", "pause") or self.to == LAST_KNOWN_GOOD
+        return self.do in ("abort", "pause", "restore") or self.to == LAST_KNOWN_GOOD
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,14 +267,17 @@ Verification: TypeAlias = CommandVerification | QuietVerification | ResolvedVeri
 class Step:
     """A rung of the ladder: one action, and how to verify that it helped. No `verify`: unverified.
 
-    `approve` True: a person is asked before it, whatever the policy's mode.
+    `approve` True: a person is asked before it, whatever the policy's mode. `undoes`: of no policy, it brings
+    back what served before a step that made things worse; that may take `restore_within`.
     """
 
     name: str
     action: Action
     verify: tuple[Verification, ...] = ()
-    on_worse: Literal["stop"] = "stop"
+    on_worse: Literal["restore", "stop"] = "stop"
+    restore_within: timedelta = timedelta(minutes=30)
     approve: bool = False
+    undoes: bool = False
 
     @property
     def kind(self) -> Literal["change", "restore", "page"]:
@@ -292,6 +295,13 @@ class Step:
     def restoring(self) -> bool:
         """True where it restores: no limit counts it, and only pause and silence hold it."""
         return self.kind == "restore"
+
+    @property
+    def brings_versions(self) -> bool:
+        """Whether it may change which version serves, so that there is one to go back to."""
+        if isinstance(self.action, RolloutAction):
+            return self.action.do in ("to", "promote") and not self.restoring
+        return isinstance(self.action, WorkflowAction)
 
     @property
     def acting(self) -> bool:

@@ -31,6 +31,7 @@ from controller.remediation.inputs import (
     TakeOver,
     Tick,
     Transition,
+    Undo,
     Wait,
 )
 from controller.remediation.moves import BETWEEN_ATTEMPTS, GIVES_WAY_WITHIN, HELD_AT_MOST, MOST_ATTEMPTS, STOPS_WITHIN
@@ -69,6 +70,7 @@ __all__ = [
     "TakeOver",
     "Tick",
     "Transition",
+    "Undo",
     "Wait",
     "advance",
     "may_change",

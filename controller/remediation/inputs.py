@@ -8,7 +8,17 @@ from typing import Any, Literal
 
 from controller.decision import Refusal
 from controller.judge import Judgement
+from controller.policy import Step
 from controller.remediation.state import Phase, Remediation
+
+
+@dataclass(frozen=True, slots=True)
+class Undo:
+    """The rung that brings back what served before, and its parameters; `why_not` where there is none."""
+
+    rung: Step | None = None
+    parameters: dict[str, Any] = field(default_factory=dict)
+    why_not: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +26,7 @@ class Tick:
     """Time has come to look: what was asked again, what verification says.
 
     :ivar approval: before the step a person must be asked, and has this long to answer; None: nobody is asked.
+    :ivar undo: where verification says `worse`: how the version of before is brought back, or why it is not.
     :ivar serving: the version that serves everything now; None: not known.
     """
 
@@ -23,6 +34,7 @@ class Tick:
     judgement: Judgement | None = None
     approval: timedelta | None = None
     serving: str | None = None
+    undo: Undo | None = None
 
 
 @dataclass(frozen=True, slots=True)

