@@ -29,7 +29,8 @@ from tests.integration.engine.scene import (
 
 FLEET = Fleet(active=1, share=1.0)
 MODELS = ("a", "b", "c")
-SHARED = "kind: Model\nmetadata: {name: %s, namespace: ml}\nspec: {serving: {kind: Rollout, name: shared}}\n"
+SHARED = "kind: Model\nmetadata: {name: %s, namespace: ml}\nspec: {serving: {kind: Rollout, name: shared, version: {image: 'reg/m:{version}'}}}\n"
+DEPLOYED = "ml.model.deployed"
 DOCUMENTS = tuple(SHARED % name if name in ("b", "c") else model(name) for name in MODELS)
 
 _ASK = "verify: [{command: {argv: [c], timeout: 1m}, every: 10m, settle: 10m, for: 10m, within: 2h}]"
@@ -101,7 +102,8 @@ URGENT: tuple[str, ...] = (
     ),
     policy(
         f"{_TRIGGERS}\nlimits: {{cooldown: 2h, budget: {{max: 4, within: 1d}}}}\n"
-        f"steps: [{{name: r, command: {{argv: [a], timeout: 1h}}, {_ASK}}}, {{name: p, page: {{}}}}]",
+        f"steps: [{{name: bring, rollout: {{to: v5}}, {_ASK}}},"
+        f" {{name: r, command: {{argv: [a], timeout: 1h}}, {_ASK}}}, {{name: p, page: {{}}}}]",
         name="retrain",
     ),
 )
@@ -121,7 +123,8 @@ class Run:
     def send(self, kind: str, *, model: str, feature: str | None, source: str, age: str, bad: bool) -> None:
         name = f"{'bad' if bad else 'e'}-{len(self.sent)}"
         at = self.scene.clock() - parse_duration(age)
-        event = self.scene.event(kind, id=name, source=source, at=at, model=model, feature=feature)
+        told = {"version": "v4"} if kind == DEPLOYED else {}
+        event = self.scene.event(kind, id=name, source=source, at=at, model=model, feature=feature, **told)
         self.sent.append(event)
         self.scene.post(event)
 
@@ -178,7 +181,9 @@ def _named(name: str, /, **arguments: st.SearchStrategy[Any]) -> st.SearchStrate
 
 _MODEL = st.sampled_from(MODELS[:2])
 _HOURS = st.sampled_from([1, 1, 5, None])
-_KINDS = st.sampled_from([DRIFT, DRIFT, DRIFT, DEGRADED, DEGRADED, CALM, RECOVERED, BROKEN, RESTORED, CHECKED, LABELS])
+_KINDS = st.sampled_from(
+    [DRIFT, DRIFT, DRIFT, DEGRADED, DEGRADED, CALM, RECOVERED, BROKEN, RESTORED, CHECKED, LABELS, DEPLOYED, DEPLOYED]
+)
 _SCOPES = [("all", ""), ("policy", "ml/retrain"), ("model", "ml/a"), ("namespace", "ml")]
 
 _SEND = _named(

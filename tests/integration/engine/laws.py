@@ -76,7 +76,10 @@ class Record:
     def changing(self, row: Row[Any]) -> bool:
         """Whether a changing action of it has started, or could still come when it was cut short or looked at."""
         steps = self.policy(row).steps
-        begun = any(intent.remediation_id == row.id and steps[intent.step].changing for intent in self.intents)
+        begun = any(
+            intent.remediation_id == row.id and intent.step < len(steps) and steps[intent.step].changing
+            for intent in self.intents
+        )
         cut_short = row.ended_at is None or row.phase == "Cancelled"
         return begun or (cut_short and any(step.changing for step in steps[row.step :]))
 
