@@ -192,6 +192,31 @@ Index(
     evidence.c.time,
 )
 
+causes = Table(  # written where a correlating policy's trigger became true; read to tell a common cause
+    "causes",
+    metadata,
+    Column("policy_ns", Text, primary_key=True),
+    Column("policy", Text, primary_key=True),
+    Column("cause", Text, primary_key=True),  # dataset=… | feature=…
+    Column("namespace", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("event_seq", BigInteger, nullable=False),
+    Column("at", Instant, nullable=False),
+)
+
+fleets = Table(  # that so many models had one cause: the last time that an event said so
+    "fleets",
+    metadata,
+    Column("policy_ns", Text, primary_key=True),
+    Column("policy", Text, primary_key=True),
+    Column("cause", Text, primary_key=True),
+    Column("namespace", Text, nullable=False),  # of the model that completed it, which the event is about
+    Column("model", Text, nullable=False),
+    Column("condition_id", Text, nullable=False),  # what the event opens
+    Column("models", Integer, nullable=False),  # how many had it then
+    Column("at", Instant, nullable=False),
+)
+
 models = Table(  # written by the engine: what it has learnt of each model (`ModelState` says what each column means)
     "models",
     metadata,

@@ -17,12 +17,14 @@ from controller.decision.answer import Outcome as Outcome
 from controller.decision.answer import Reason as Reason
 from controller.decision.decide import admissible as admissible
 from controller.decision.decide import decide as decide
+from controller.decision.decide import triggered as triggered
 from controller.decision.hold import Refusal as Refusal
 from controller.decision.hold import hold as hold
 from controller.decision.situation import Bar as Bar
 from controller.decision.situation import Frozen as Frozen
 from controller.decision.situation import HoldFacts as HoldFacts
 from controller.decision.situation import Holding as Holding
+from controller.decision.situation import Shared as Shared
 from controller.decision.situation import Situation as Situation
 from controller.decision.situation import TriggerFacts as TriggerFacts
 from controller.decision.situation import breaker_trips as breaker_trips

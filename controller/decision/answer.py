@@ -36,6 +36,7 @@ class Reason(StrEnum):
     BUDGET_EXHAUSTED = "budget_exhausted"
     COOLDOWN = "cooldown"
     FLEET_LIMIT = "fleet_limit"
+    SHARED_CAUSE = "shared_cause"
     AUDIT = "audit"
     NO_POLICY_MATCHED = "no_policy_matched"
     INTERNAL_ERROR = "internal_error"

@@ -59,6 +59,14 @@ def admissible(event: Event, model: Model, policy: Policy, situation: Situation,
     return not any(guard(question) for guard in (*BEFORE_TRIGGERS, guard_inhibited))
 
 
+def triggered(event: Event, model: Model, policy: Policy, situation: Situation, now: datetime) -> bool:
+    """Whether a trigger is true with its `require`, and the event may be answered at all and is not muted."""
+    if situation.unless or situation.pauses or situation.silences:
+        return False
+    question = Question(event, model, policy, situation, now)
+    return not any(guard(question) for guard in BEFORE_TRIGGERS) and first_true(question)[0] is not None
+
+
 def _winning_values(q: Question, trigger: str | None) -> dict[str, Any]:
     facts = next(facts for facts in q.situation.triggers if facts.name == trigger)
     values: dict[str, Any] = {"corroborated_by": [met for met in facts.required if met]}

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from controller.decision.answer import Decision, Happening, Outcome, Reason
-from controller.decision.situation import Bar, Frozen, Holding, Situation, TriggerFacts
+from controller.decision.situation import Bar, Frozen, Holding, Shared, Situation, TriggerFacts
 from controller.events.event import Event
 from controller.policy import Counter, Model, Policy, Trigger
 
@@ -240,6 +240,18 @@ def _fleet_limit(q: Question) -> Decision | None:
     return _refuse(Reason.FLEET_LIMIT, values, on=Happening.FLEET)
 
 
+def _shared_cause(q: Question) -> Decision | None:
+    return None if q.policy.urgent else shared(q.situation.shared)
+
+
+def shared(found: Shared | None) -> Decision | None:
+    """The refusal where many models have one cause."""
+    if found is None:
+        return None
+    values = {"cause": found.cause, "models": found.models, "condition": found.condition, "until": found.until}
+    return _refuse(Reason.SHARED_CAUSE, values, at=found.until, on=Happening.LIFTED)
+
+
 _Guard = Callable[[Question], Decision | None]
 BEFORE_TRIGGERS: tuple[_Guard, ...] = (_unknown_model, _stale, _too_few_samples)
 AFTER_TRIGGERS: tuple[_Guard, ...] = (
@@ -253,4 +265,5 @@ AFTER_TRIGGERS: tuple[_Guard, ...] = (
     _budget_exhausted,
     _cooldown,
     _fleet_limit,
+    _shared_cause,
 )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from controller.decision.answer import Reason
-from controller.decision.guards import barred, guard_frozen, inhibited
+from controller.decision.guards import barred, guard_frozen, inhibited, shared
 from controller.decision.situation import HoldFacts
 
 
@@ -20,7 +20,7 @@ class Refusal:
 
 
 def hold(changing: bool, facts: HoldFacts) -> Refusal | None:  # noqa: FBT001 - `rung.changing` says itself
-    """Whether the next rung may start: pause and silence hold any, `unless` and a freeze a changing one.
+    """Whether the next rung may start: pause and silence hold any; `unless`, freezes, a shared cause what changes.
 
     A changing rung whose conditions are over, and any first rung whose event has become too
     old, is not held but given up.
@@ -34,6 +34,7 @@ def hold(changing: bool, facts: HoldFacts) -> Refusal | None:  # noqa: FBT001 - 
         barred(Reason.PAUSED, facts.pauses),
         barred(Reason.SILENCED, facts.silences),
         guard_frozen(facts.frozen) if changing else None,
+        shared(facts.shared) if changing else None,
     )
     for refusal in held_by:
         if refusal is not None and refusal.reason is not None:

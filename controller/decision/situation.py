@@ -53,6 +53,16 @@ class Frozen:
 
 
 @dataclass(frozen=True, slots=True)
+class Shared:
+    """One cause of what many models suffer."""
+
+    cause: str  # dataset=… | feature=…
+    models: int  # that it made meet the policy's triggers lately
+    condition: str  # the one that says so, which a person may end
+    until: datetime  # when it holds no more, if nobody ends it
+
+
+@dataclass(frozen=True, slots=True)
 class Situation:
     """All that decide() may know besides event, model and policy. Counts, not events.
 
@@ -83,6 +93,7 @@ class Situation:
     state: ModelState = NOTHING  # what is known of the model: versions, deployment, training
     frozen: tuple[Frozen, ...] = ()
     done_since: datetime | None = None  # of `since`: when what was due was done by somebody
+    shared: Shared | None = None  # of a policy that correlates
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +106,7 @@ class HoldFacts:
     pauses: tuple[Bar, ...]
     silences: tuple[Bar, ...]
     frozen: tuple[Frozen, ...] = ()
+    shared: Shared | None = None
 
 
 def breaker_trips(failures: list[datetime], limit: int, within: timedelta) -> bool:

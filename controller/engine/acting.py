@@ -19,6 +19,7 @@ from controller.engine.rules import Rules
 from controller.engine.using import use
 from controller.events.condition import Condition, Dataset, ended_by_person
 from controller.events.event import feature_of
+from controller.events.types import FLEET_DRIFT
 from controller.remediation import Cancel
 from controller.store import quarantine, questions, remediations
 from controller.store.acts import Act, used
@@ -127,6 +128,9 @@ def _end_condition(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[s
                 ledger.look_again(past.id)
     ledger.flush()
     questions.ask_about_condition(turn, act.ref)
+    if condition.type == FLEET_DRIFT:
+        questions.ask_lifted(turn, (Reason.SHARED_CAUSE,))
+        remediations.look_again(turn, remediations.waiting_to_start(turn.conn), turn.now)
     return {"ok": True, "id": act.ref}
 
 

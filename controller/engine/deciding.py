@@ -12,6 +12,7 @@ from math import inf
 from typing import Any
 
 from controller.decision import Decision, Outcome, Reason, Situation, TriggerFacts, admissible, decide
+from controller.engine.correlating import correlated
 from controller.engine.moving import claim
 from controller.engine.notices import notify
 from controller.engine.rules import Rules
@@ -49,6 +50,8 @@ def answer(
     facts = situation(ledger, used, policy, rules.fleet_limit, earlier or (), frozen=frozen)
     if earlier is None:
         facts = _with_evidence(ledger, used, policy, facts)
+    if policy.correlate is not None:
+        facts = correlated(ledger, used, policy, facts)
     decision = decide(used.event, used.model, policy, facts, now)
     row = decision_row(
         ledger.turn, used.seq, used.model, ledger.turn.decision_id(), input_seq, attempt, decision, policy

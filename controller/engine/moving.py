@@ -67,6 +67,7 @@ def _tick(ledger: Ledger, rules: Rules, r: Remediation) -> tuple[Tick, Judgement
         )
         untils = [bar.until for bar in (*facts.pauses, *facts.silences)] + [held.until for held in facts.unless]
         untils += [freeze.ask_at for freeze in facts.frozen]
+        untils += [facts.shared.until] if facts.shared else []
         wake = min((until for until in untils if until is not None), default=None)
         serving = ledger.state((r.namespace, r.model)).serving
         return Tick(refusal=hold(r.rung.changing, facts), serving=serving), None, wake

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from controller.events.event import Event
 from controller.remediation import Phase, Remediation
 from controller.store.leader import Turn
 from controller.store.outbox_rows import Note, enqueue
@@ -34,6 +35,26 @@ def notify(
         rows.append(_row(turn, remediation, page, body | {"page": True, "summary": _summary(remediation)}))
     if rows:
         enqueue(turn.conn, rows)
+
+
+def notify_fleet(turn: Turn, receivers: Mapping[str, str], event: Event) -> None:
+    """Tell every sink, and page once, that many models have one cause; for an event that no policy answers."""
+    page = str(event.data.get("receiver") or "default")
+    told = {"time": plain(event.time), "subject": f"{event.namespace}/{event.model}", "data": plain(event.data)}
+    body = {"type": event.type, **told}
+    sinks = [name for name, kind in sorted(receivers.items()) if kind == CLOUDEVENTS and name != page]
+    notes = [Note(f"{event.id}-{name}", event.id, 0, name, body, turn.now) for name in sinks]
+    paged = body | {"page": True, "summary": _fleet_summary(event)}
+    enqueue(turn.conn, [*notes, Note(f"{event.id}-{page}", event.id, 0, page, paged, turn.now)])
+
+
+def _fleet_summary(event: Event) -> str:
+    data = event.data
+    models = f"{float(data.get('count') or 0):.0f} models"
+    cause = f"{data.get('by')} {data.get('name')}"
+    return (
+        f"[{data.get('severity')}] {models}: policy {data.get('policy')}: one cause, {cause}; nothing is done for them"
+    )
 
 
 def _row(turn: Turn, remediation: Remediation, receiver: str, body: dict[str, Any]) -> Note:

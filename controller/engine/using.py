@@ -8,6 +8,7 @@ from datetime import datetime
 from controller.decision import Decision, Happening, Outcome, Reason
 from controller.engine.deciding import answer, decision_row
 from controller.engine.learning import learn_told
+from controller.engine.notices import notify_fleet
 from controller.engine.rules import Rules
 from controller.events.condition import (
     Condition,
@@ -19,8 +20,8 @@ from controller.events.condition import (
     opened_or_renewed,
     repeated,
 )
-from controller.events.event import Event
-from controller.events.types import MONITOR_CHECKED
+from controller.events.event import OWN_SOURCE, Event
+from controller.events.types import FLEET_DRIFT, MONITOR_CHECKED
 from controller.policy import DUE, Bindings, ExpressionError, Model, QuietVerification
 from controller.policy.policy_set import rank
 from controller.remediation import Phase, Remediation
@@ -56,6 +57,9 @@ def use(
     decisions = [
         (policy.key, answer(ledger, rules, used, policy, input_seq, attempt=attempt)) for policy, used in asked
     ]
+    ours = (event.source, event.type) == (OWN_SOURCE, FLEET_DRIFT)
+    if ours and not any(policy.mode != "audit" for policy, _ in asked):
+        notify_fleet(ledger.turn, rules.receivers, event)
     woken = [question for used in uses for question in _wake(ledger, rules, event, used.key, ended)]
     if not asked:
         decisions.append(("", _unmatched(ledger, seq, event, uses, input_seq, attempt, woken)))

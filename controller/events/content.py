@@ -292,7 +292,7 @@ def _model_and_version(
         model, path = subject, f"{prefix}subject"
     elif model is None and split is not None:
         model, path = split["model"], "data.modelVersion"
-    if model is None and dataset is not None and kind.name != MODEL_DEPLOYED:
+    if model is None and dataset is not None and kind.name not in (MODEL_DEPLOYED, MODEL_TRAINED):
         return None, written
     if model is None:
         wanted = "a model (in data.model, else subject, else data.modelVersion as in salary-predictor-v5)"

@@ -150,6 +150,8 @@ QUALITY_FAILED = "ml.data.quality.failed"
 MODEL_DEPLOYED = "ml.model.deployed"
 MODEL_TRAINED = "ml.model.trained"
 MONITOR_CHECKED = "ml.monitor.checked"
+FLEET_DRIFT = "ml.fleet.drift.detected"
+FLEET_KEYS = ("policy", "by", "name")
 
 BUILT_IN = (
     EventType(DRIFT_DETECTED, "drift", False, _DRIFT_KEYS, (("driftScore", "pValue"),), _DRIFT),
@@ -162,6 +164,7 @@ BUILT_IN = (
     EventType(MODEL_DEPLOYED, None, False, (), (("version",),), _DEPLOYED),
     EventType(MODEL_TRAINED, None, False, (), (), {**_COMMON, "version": _name}),
     EventType(MONITOR_CHECKED, None, True, (), (), _COMMON),
+    EventType(FLEET_DRIFT, "fleet", False, FLEET_KEYS, (), {**_COMMON, **dict.fromkeys(FLEET_KEYS, _text)}),
 )
 
 

@@ -194,14 +194,21 @@ def _fleet_limit(values: Row) -> str:
     )
 
 
+def _shared_cause(values: Row) -> str:
+    by, _, name = str(values.get("cause")).partition("=")
+    return (
+        f"{values.get('models')} models met the policy's triggers because of one {by}, {name}: people were told once; "
+        f"it holds until {when(values.get('until'))}, or until a person ends condition {values.get('condition')}"
+    )
+
+
 def _no_policy_matched(values: Row) -> str:
     woken = values.get("woken") or values.get("questions")
     more = f"; it woke the open question of {listed(woken)}" if woken else ""
     if values.get("dataset"):
-        models = values.get("models")
-        read = (
-            f"{models} {'model reads' if models == 1 else 'models read'} it" if models else "no model in force reads it"
-        )
+        if not (models := values.get("models")):
+            return f"no model in force reads it{more}"
+        read = "1 model reads it" if models == 1 else f"{models} models read it"
         return (
             f"{read}, and for none is a policy in force that such an event triggers (`models: {{via: dataset}}`){more}"
         )
@@ -230,6 +237,7 @@ _REASONS: dict[Reason, Sentence | str] = {
     Reason.BUDGET_EXHAUSTED: _budget_exhausted,
     Reason.COOLDOWN: _cooldown,
     Reason.FLEET_LIMIT: _fleet_limit,
+    Reason.SHARED_CAUSE: _shared_cause,
     Reason.AUDIT: "every guard passed; the policy is in mode audit: what would be done is recorded, nothing is done",
     Reason.NO_POLICY_MATCHED: _no_policy_matched,
     Reason.INTERNAL_ERROR: _internal_error,

@@ -47,6 +47,7 @@ from controller.policy.types import Breaker as Breaker
 from controller.policy.types import Budget as Budget
 from controller.policy.types import CommandAction as CommandAction
 from controller.policy.types import CommandVerification as CommandVerification
+from controller.policy.types import Correlate as Correlate
 from controller.policy.types import Corroboration as Corroboration
 from controller.policy.types import Counter as Counter
 from controller.policy.types import JobAction as JobAction

@@ -204,6 +204,10 @@ _POLICY: Mapping[str, Mapping[str, Key]] = {
         "dataQuality": _DATA_QUALITY,
         "limits": _LIMITS,
         "approval": _APPROVAL,
+        "correlate": Key(
+            "When many models mean one cause: people are told once, and nothing is done for any of them.",
+            _object("correlate"),
+        ),
         "steps": Key(
             "A ladder: the next step is taken when one failed or did not help.", _list(_object("step")), required=True
         ),
@@ -309,6 +313,15 @@ _POLICY: Mapping[str, Mapping[str, Key]] = {
     "breaker": {
         "failures": Key("How many that did not help.", _whole(1), required=True),
         "within": Key("In which time.", _DURATION, required=True),
+    },
+    "correlate": {
+        "by": Key(
+            "What is taken for one cause: the same dataset, or the same feature.",
+            _one_of("dataset", "feature"),
+            required=True,
+        ),
+        "models": Key("How many models must meet a trigger.", _whole(2), required=True),
+        "within": Key("In which time; the policy's wait should not be shorter.", _DURATION, required=True),
     },
     "approval": {"expires": Key("Without an answer for so long it is a no.", _DURATION, "24h")},
     "step": {

@@ -178,6 +178,8 @@ def spans(policy: Policy) -> Iterator[_Span]:
     yield from _corroboration_spans("spec.unless", policy.unless)
     yield from _limit_spans(policy.limits)
     yield "spec.approval.expires", policy.approval_expires, "decisions"
+    if policy.correlate:
+        yield "spec.correlate.within", policy.correlate.within, "decisions"
     for at, step in enumerate(policy.steps):
         if not isinstance(step.action, PageAction):
             yield f"spec.steps[{at}].{step.action.kind}.timeout", step.action.timeout, "decisions"

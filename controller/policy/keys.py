@@ -22,6 +22,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "dataQuality",
         "limits",
         "approval",
+        "correlate",
         "steps",
     ),
     "models": ("names", "matchLabels", "via", "unknown"),
@@ -49,6 +50,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "budget": ("max", "within"),
     "breaker": ("failures", "within"),
     "approval": ("expires",),
+    "correlate": ("by", "models", "within"),
     "step": ("name", "workflow", "job", "rollout", "command", "request", "page", "approve", "verify", "onWorse"),
     "workflow": ("workflowTemplateRef", "parameters", "outputs", "timeout"),
     "reference": ("name",),
@@ -88,7 +90,6 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 
 LATER: Mapping[str, tuple[str, ...]] = {
-    "policy": ("correlate",),
     "corroboration": ("versions",),
     "step": ("registry", "confirm"),
     "reference": ("clusterScope",),

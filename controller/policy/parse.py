@@ -27,7 +27,7 @@ from controller.policy.reading import Fields, Place
 from controller.policy.serving_keys import read_gitops, read_serving, read_version_names
 from controller.policy.steps import read_steps
 from controller.policy.triggers import read_triggers
-from controller.policy.types import ModelSelector, Policy
+from controller.policy.types import DUE, Correlate, ModelSelector, Policy
 
 _Read = TypeVar("_Read", Policy, Model, Freeze)
 _KEPT = 8192
@@ -60,7 +60,11 @@ def read_policy(text: dict[str, Any]) -> tuple[Policy, list[str]]:
         limits=read_limits(fields, fallback.limits),
         approval_expires=read_approval(fields, fallback.approval_expires),
         steps=steps,
+        correlate=_read_correlate(fields.at("correlate")) if "correlate" in fields else None,
     )
+    if policy.models.via is not None:
+        due = (at for at, trigger in enumerate(policy.triggers) if trigger.type == DUE)
+        faults += [f"spec.triggers[{at}]: no date triggers what is triggered via a dataset, leave it out" for at in due]
     return _keep(policy, faults, _policies), faults
 
 
@@ -187,6 +191,15 @@ def _read_inputs(place: Place) -> tuple[Input, ...]:
         )
         found.append(Input(str(name.value) if name else "", tuple(globs)))
     return tuple(found)
+
+
+def _read_correlate(place: Place) -> Correlate | None:
+    fields = place.fields("correlate")
+    by, models = fields.need("by", "dataset or feature"), fields.need("models", "a whole number of 2 or more")
+    within = fields.need("within", "a duration")
+    if not by or not models or not within:
+        return None
+    return Correlate(by.one_of("dataset", "feature"), models.whole(2), within.duration())
 
 
 def _read_labels(place: Place) -> dict[str, str]:

@@ -310,6 +310,15 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True)
+class Correlate:
+    """When many models mean one cause: `models` of them within `within` because of one dataset, or one feature."""
+
+    by: Literal["dataset", "feature"]
+    models: int
+    within: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Policy:
     """Models, triggers, guards, limits and steps. `text` is the document as it was in force."""
 
@@ -326,6 +335,7 @@ class Policy:
     limits: Limits
     approval_expires: timedelta
     steps: tuple[Step, ...]
+    correlate: Correlate | None = None
 
     def asks(self, step: Step) -> bool:
         """Whether a person must agree before this step: the mode asks before what changes, `approve` before its own."""

@@ -22,6 +22,7 @@ from controller.events.event import Event
 from controller.policy import NOTHING, Counter, ModelState, Policy, Target, Trigger
 from controller.remediation import Remediation
 from controller.store import remediations
+from controller.store.cause_rows import CauseRows
 from controller.store.counting import Tally, life_of, looked_back_to, tally
 from controller.store.leader import Turn
 from controller.store.ledger_rows import (
@@ -97,6 +98,7 @@ class Ledger:
         self._active: dict[str, Remediation | None] = {}
         self._signs: dict[tuple[str, str], tuple[Remediation, int, int, datetime]] = {}
         self._fleet_active: int | None = None
+        self.causes = CauseRows(turn)
         self._unread: dict[Select[Any], set[Subject]] = {
             query: set() for query in (CONDITIONS, PAST, QUESTIONS, STATES)
         }
@@ -389,6 +391,7 @@ class Ledger:
         if self._decided:
             conn.execute(DECIDED, self._decided)
         self._flush_questions()
+        self.causes.flush()
         for (_, state), (remediation, event_seq, input_seq, at) in self._signs.items():
             value = {"state": state, "event": event_seq}
             remediations.observe(self.turn, remediation, input_seq, value, at=at, intent=None)

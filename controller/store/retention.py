@@ -142,6 +142,8 @@ def _steps(now: datetime, retention: Retention, first_kept: int) -> Iterator[_St
         ),
     )
     yield _Step(schema.evidence, lambda _: schema.evidence.c.time < old)
+    yield _Step(schema.causes, lambda _: schema.causes.c.at < old)
+    yield _Step(schema.fleets, lambda _: schema.fleets.c.at < old)
     yield _Step(
         schema.remediations,
         lambda _: (

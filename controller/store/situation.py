@@ -25,6 +25,7 @@ from controller.policy import (
     Trigger,
 )
 from controller.silences import paused, silenced
+from controller.store.causes import causes_of, shared_cause
 from controller.store.counting import Tally
 from controller.store.ledger import Ledger
 from controller.store.ledger_rows import ModelKey, Past
@@ -363,4 +364,5 @@ def hold_facts(
         pauses=pauses(ledger, policy, used.model),
         silences=silences(ledger, used.event, policy, used.model),
         frozen=frozen,
+        shared=shared_cause(ledger, policy, causes_of(policy, used.event, used.model)),
     )

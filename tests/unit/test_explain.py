@@ -80,6 +80,16 @@ REASONS: list[tuple[Reason, dict[str, Any], str]] = [
      "12:00:00 UTC")),
     (Reason.FLEET_LIMIT, {"active": 5, "limit": 5},
      "5 remediations are active in the whole installation; the fleet's limit is 5"),
+    (Reason.SHARED_CAUSE, {"cause": "dataset=feast:t", "models": 7, "condition": "c-1", "until": NOON},
+     ("7 models met the policy's triggers because of one dataset, feast:t: people were told once; it holds until "
+     "2026-03-01 12:00:00 UTC, or until a person ends condition c-1")),
+    (Reason.INHIBITED, {"condition": "c-1", "type": "ml.data.quality.failed", "state": "open", "dataset": "feast:t"},
+     ("`unless` holds: ml.data.quality.failed of the dataset feast:t (c-1) is open; what is measured meanwhile may be the "
+     "broken data, not the model")),
+    (Reason.NO_POLICY_MATCHED, {"dataset": "feast:t", "models": 0}, "no model in force reads it"),
+    (Reason.NO_POLICY_MATCHED, {"dataset": "feast:t", "models": 2, "woken": ["ml/retrain"]},
+     ("2 models read it, and for none is a policy in force that such an event triggers (`models: {via: dataset}`); it woke "
+     "the open question of ml/retrain")),
     (Reason.AUDIT, {"mode": "audit"},
      "every guard passed; the policy is in mode audit: what would be done is recorded, nothing is done"),
     (Reason.NO_POLICY_MATCHED, {"model": "salary-predictor", "namespace": "ml", "woken": ["ml/retrain"]},
@@ -111,7 +121,7 @@ def test_missing_values_do_not_raise(reason: Reason) -> None:
 
 def test_unknown_reason_shows_its_values() -> None:
     """A reason that this release does not know is told by its values."""
-    assert because("shared_cause", {"cause": "feed"}, MODEL) == "cause feed"
+    assert because("moonlight", {"phase": "full"}, MODEL) == "phase full"
 
 
 @pytest.mark.parametrize("happening", list(Happening))

@@ -19,7 +19,7 @@ FAIRNESS = {
 
 
 def test_the_built_in_types():
-    """Conditions open and end in three families; labels, deployments and trainings are moments; a check ends all."""
+    """Conditions open and end in their families; labels, deployments and trainings are moments; a check ends all."""
     kinds = {kind.name: (kind.family, kind.over) for kind in BUILT_IN}
     assert kinds == {
         "ml.data.drift.detected": ("drift", False),
@@ -32,6 +32,7 @@ def test_the_built_in_types():
         "ml.model.deployed": (None, False),
         "ml.model.trained": (None, False),
         "ml.monitor.checked": (None, True),
+        "ml.fleet.drift.detected": ("fleet", False),
     }
 
 

@@ -112,6 +112,7 @@ kind: RemediationPolicy
 metadata: {name: via, namespace: ml}
 spec:
   models: {via: dataset}
+  correlate: {by: dataset, models: 5, within: 10m}
   triggers: [{type: ml.data.quality.failed}]
   steps: [{name: page, page: {}}]
 ---
