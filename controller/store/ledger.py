@@ -145,6 +145,8 @@ class Ledger:
         return self._conditions[subject]
 
     def _read_questions(self) -> None:
+        if not self._unread[QUESTIONS]:
+            return
         for _, values in self._read(QUESTIONS):
             question = Question(*values)
             self._questions.setdefault(

@@ -1,5 +1,6 @@
 """Many models, one cause: people are told once, and nothing is done for any of them until it is over."""
 
+import pytest
 from sqlalchemy import func, select
 
 from controller import schema
@@ -202,6 +203,8 @@ def test_restart_and_a_second_wave(stage: Staged):
     compare(scene)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(300)
 def test_a_storm_over_fifty_models(stage_on_both: Staged):
     """A thousand events about one dataset that fifty models read: every limit holds, and people are told once."""
     names = [f"m{number}" for number in range(50)]
