@@ -58,7 +58,7 @@ def serve(arguments: argparse.Namespace) -> int:
 def check(arguments: argparse.Namespace) -> int:
     """`modelmend check`: every problem of the files, 2 where there is one."""
     from controller.events.types import EventTypes
-    from controller.policy import Installation, build_set, read_documents
+    from controller.policy import Installation, build_set, policy_warnings, read_documents
     from controller.settings import Settings
 
     flags = {name: getattr(arguments, name) for name in ("kubernetes", "kubeconfig", "context")}
@@ -76,11 +76,14 @@ def check(arguments: argparse.Namespace) -> int:
     found, problems = build_set(documents, installation, faults)
     if arguments.live:
         problems += _ask_cluster(settings, found)
+    warnings = list(policy_warnings(found.policies))
     if as_json(arguments):
-        print_json({"ok": not problems, "problems": list(map(str, problems))})
+        print_json({"ok": not problems, "problems": list(map(str, problems)), "warnings": warnings})
     else:
         for problem in problems:
             note(str(problem))
+        for warning in warnings:
+            note(f"warning: {warning}")
         if not problems:
             print(f"good: {len(found.policies)} policies, {len(found.models)} models")
     return 2 if problems else 0

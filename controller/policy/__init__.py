@@ -66,3 +66,4 @@ from controller.policy.types import Step as Step
 from controller.policy.types import Trigger as Trigger
 from controller.policy.types import Verification as Verification
 from controller.policy.types import WorkflowAction as WorkflowAction
+from controller.policy.warnings import policy_warnings as policy_warnings

@@ -58,6 +58,21 @@ def test_check_of_a_good_set(tmp_path: Path, capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().out == "good: 1 policies, 0 models\n"
 
 
+def test_check_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is no fault but most likely not meant is said, and the set is good."""
+    acting = GOOD.replace("page: {}", 'command: {argv: ["true"]}, verify: none')
+    correlating = acting.rstrip() + "\n  correlate: {by: feature, models: 5, within: 10m}\n"
+    (tmp_path / "p.yaml").write_text(correlating)
+    assert main(["check", "."]) == 0
+    said = capsys.readouterr()
+    assert said.out == "good: 1 policies, 0 models\n"
+    assert "warning: RemediationPolicy" in said.err
+    assert "spec.wait: 0s is less than correlate.within (10m)" in said.err
+    (tmp_path / "p.yaml").write_text(correlating + "  wait: 10m\n")
+    assert main(["check", ".", "--output", "json"]) == 0
+    assert json.loads(capsys.readouterr().out)["warnings"] == []
+
+
 def test_check_prints_every_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every error of every file is printed, one a line, exit 2."""
     (tmp_path / "a.yaml").write_text(GOOD.replace("triggers", "trigers"))

@@ -16,11 +16,13 @@ from controller.decision import (
     Outcome,
     Reason,
     Refusal,
+    Shared,
     Situation,
     admissible,
     breaker_trips,
     decide,
     hold,
+    triggered,
 )
 from controller.events.event import Event
 from controller.policy import (
@@ -374,6 +376,26 @@ def test_admissible_evidence(changes: dict[str, Any], kept: bool) -> None:
     """Unknown, stale, too few samples or a broken feed make no evidence; a limit or a pause does not unmake it."""
     assert admissible(drift(), MODEL, policy(), situation(**changes), NOON) is kept
     assert not admissible(drift(), MODEL, policy(limits=replace(LIMITS, min_samples=1)), situation(**changes), NOON)
+
+
+def test_a_shared_cause() -> None:
+    """It is asked after every limit and before audit, a time or a person lifts it, and it holds nothing urgent."""
+    found = Shared("feature=salary", 5, "c-1", NOON + HOUR)
+    decision = decide(drift(), MODEL, policy(), situation(shared=found), NOON)
+    assert (decision.reason, decision.retry_at, decision.retry_on) == (
+        Reason.SHARED_CAUSE,
+        NOON + HOUR,
+        Happening.LIFTED,
+    )
+    full = situation(shared=found, fleet_active=9, fleet_limit=5)
+    assert decide(drift(), MODEL, policy(), full, NOON).reason is Reason.FLEET_LIMIT
+    audited = replace(policy(), mode="audit")
+    assert decide(drift(), MODEL, audited, situation(shared=found), NOON).reason is Reason.SHARED_CAUSE
+    urgent = replace(policy(), steps=(Step("abort", RolloutAction("abort", TIMEOUT)),))
+    assert decide(drift(), MODEL, urgent, situation(shared=found), NOON).reason is not Reason.SHARED_CAUSE
+    assert triggered(drift(), MODEL, policy(), situation(), NOON)
+    assert not triggered(drift(), MODEL, policy(), situation(pauses=(bar(),)), NOON)
+    assert not triggered(drift(), MODEL, policy(), situation(over=NOON), NOON)
 
 
 NOTHING = HoldFacts(over=None, too_old=False, unless=(), pauses=(), silences=())
