@@ -27,7 +27,7 @@ from controller.policy.reading import Fields, Place
 from controller.policy.serving_keys import read_gitops, read_serving, read_version_names
 from controller.policy.steps import read_steps
 from controller.policy.triggers import read_triggers
-from controller.policy.types import DUE, Correlate, ModelSelector, Policy
+from controller.policy.types import Correlate, ModelSelector, Policy
 
 _Read = TypeVar("_Read", Policy, Model, Freeze)
 _KEPT = 8192
@@ -62,9 +62,6 @@ def read_policy(text: dict[str, Any]) -> tuple[Policy, list[str]]:
         steps=steps,
         correlate=_read_correlate(fields.at("correlate")) if "correlate" in fields else None,
     )
-    if policy.models.via is not None:
-        due = (at for at, trigger in enumerate(policy.triggers) if trigger.type == DUE)
-        faults += [f"spec.triggers[{at}]: no date triggers what is triggered via a dataset, leave it out" for at in due]
     return _keep(policy, faults, _policies), faults
 
 
