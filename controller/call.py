@@ -80,8 +80,11 @@ def call(
     cancelled: threading.Event,
     timeout: float = ANSWER,
     connect: float = CONNECT,
+    trust: ssl.SSLContext | None = None,
 ) -> Answer:
     """Make one call and return its answer, whatever its status. Times are seconds.
+
+    `trust`: which certificates are good; None: those of the system.
 
     Raises NoAnswer (not reached, cut off, too slow, cancelled) and PermanentError (an address or
     header that cannot be sent).
@@ -98,7 +101,7 @@ def call(
         try:
             plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             plain.settimeout(timeout + 1)  # the twin's deadline comes first
-            connection.sock = _secured(plain, parts)
+            connection.sock = _secured(plain, parts, trust)
             sent = True
             _send(connection, method, parts, headers, body)
             with connection.getresponse() as response:
@@ -152,10 +155,10 @@ def _trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-def _secured(plain: socket.socket, parts: SplitResult) -> socket.socket:
+def _secured(plain: socket.socket, parts: SplitResult, trust: ssl.SSLContext | None) -> socket.socket:
     if parts.scheme == "http":
         return plain
-    return _trust().wrap_socket(plain, server_hostname=parts.hostname)
+    return (trust or _trust()).wrap_socket(plain, server_hostname=parts.hostname)
 
 
 def _send(

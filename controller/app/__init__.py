@@ -34,6 +34,7 @@ from controller.kube import Kube
 from controller.metrics import Metrics
 from controller.outbox import Outbox
 from controller.policy import Installation, PolicySet
+from controller.prometheus import Prometheus
 from controller.receiver import BoundedHttp, Limits, Receiver
 from controller.settings import Sender, Settings
 from controller.store import acts, policy_sets
@@ -85,6 +86,7 @@ class App:
             metrics=self.metrics,
             workers=settings.workers,
             kube=self.kube,
+            prometheus=Prometheus(settings.prometheus) if settings.prometheus.url else None,
             on_decided=self.intake.decided,
             on_saved=self.outbox.wake,
             crowded=self.intake.crowded,
@@ -122,6 +124,7 @@ class App:
             settings.receivers,
             commands=self.db.sqlite,
             cluster=self.kube is not None,
+            prometheus=settings.prometheus.url is not None,
             events_kept=settings.retention.events,
             decisions_kept=settings.retention.decisions,
         )

@@ -56,7 +56,7 @@ def serve(arguments: argparse.Namespace) -> int:
 
 
 def check(arguments: argparse.Namespace) -> int:
-    """`modelmend check`: every problem of the files, 2 where there is one."""
+    """`modelmend check`: every problem of the files, 2 where there is one; warnings change nothing of that."""
     from controller.events.types import EventTypes
     from controller.policy import Installation, build_set, policy_warnings, read_documents
     from controller.settings import Settings
@@ -69,6 +69,7 @@ def check(arguments: argparse.Namespace) -> int:
         settings.receivers,
         commands=settings.database_url.startswith("sqlite"),
         cluster=settings.kubernetes,
+        prometheus=settings.prometheus.url is not None,
         events_kept=settings.retention.events,
         decisions_kept=settings.retention.decisions,
     )
@@ -76,7 +77,8 @@ def check(arguments: argparse.Namespace) -> int:
     found, problems = build_set(documents, installation, faults)
     if arguments.live:
         problems += _ask_cluster(settings, found)
-    warnings = list(policy_warnings(found.policies))
+    periods = {source: sender.period for source, sender in settings.senders.items() if sender.period is not None}
+    warnings = list(policy_warnings(found.policies, periods))
     if as_json(arguments):
         print_json({"ok": not problems, "problems": list(map(str, problems)), "warnings": warnings})
     else:

@@ -37,6 +37,7 @@ from controller.kube import Kube
 from controller.metrics import Metrics
 from controller.policy import PolicySet
 from controller.policy.state import Serves
+from controller.prometheus import Prometheus
 from controller.remediation import Intent, Phase, Remediation, Transition
 from controller.store import acts, due_rows, questions, remediations
 from controller.store.agenda import Agenda, agenda
@@ -70,7 +71,7 @@ POSTPONED = timedelta(minutes=1)
 class Engine:
     """Decides, and moves remediations, on the database that it leads."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 — the composition root hands over all of it once
         self,
         leadership: Leadership,
         rules: Rules,
@@ -78,6 +79,7 @@ class Engine:
         metrics: Metrics,
         workers: int = 8,
         kube: Kube | None = None,
+        prometheus: Prometheus | None = None,
         on_decided: Callable[[int], None] = lambda _: None,
         on_saved: Callable[[], None] = lambda: None,
         crowded: Callable[[], bool] = lambda: False,
@@ -91,7 +93,7 @@ class Engine:
         self._proposed: deque[tuple[PolicySet, tuple[str, ...]]] = deque()
         self._wake = threading.Event()
         self._stopped = threading.Event()
-        self._workers = Workers(workers, self._note_process, self._note_resolved, self.wake, kube)
+        self._workers = Workers(workers, self._note_process, self._note_resolved, self.wake, kube, prometheus)
         self._following = Following(kube, self.wake)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._agenda: Agenda | None = None
@@ -406,7 +408,8 @@ class Engine:
             return partial(self._moved, transition)
         if judgement is None or not judgement.sample_due:
             return None
-        return partial(self._workers.sample, remediation, starting.sample_context(turn.conn, remediation))
+        asked = starting.asked_about(turn, remediation)
+        return partial(self._workers.sample, asked, starting.sample_context(turn, asked))
 
     def _moved(self, transition: Transition) -> None:
         after = transition.remediation
@@ -466,7 +469,7 @@ class Engine:
             case ActionBegun():
                 remediations.begun(turn, result.intent, result.ref)
             case SampleTaken():
-                record_sample(turn, result.remediation, result.state, result.message)
+                record_sample(turn, result.remediation, result.sample)
             case Looked():
                 pass  # what it comes to is reported when it is gone on with
         return None

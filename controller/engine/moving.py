@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import datetime
 
 from controller.decision import Happening, Reason, hold
+from controller.engine.before import Before, ask_before
+from controller.engine.judging import judge
 from controller.engine.learning import learn_verified
 from controller.engine.notices import notify
 from controller.engine.rules import Rules
 from controller.events.condition import Dataset, Subject, about_of
-from controller.judge import Judgement, Verdict, judge_command, judge_quiet, judge_resolved, judge_rollout
-from controller.policy import CommandVerification, QuietVerification, ResolvedVerification, RolloutVerification
+from controller.judge import Judgement, Verdict
+from controller.policy import QuietVerification
 from controller.policy.undoing import undo, undoing, why_not
 from controller.remediation import (
     Cause,
@@ -37,6 +39,9 @@ def tick(turn: Turn, rules: Rules, remediation: Remediation) -> tuple[Transition
     """Look at a remediation that is due: start, hold, time out, or judge; else note when to look next."""
     ledger = Ledger(turn)
     given, judgement, wake = _tick(ledger, rules, remediation)
+    if given is None:  # how it was before is being asked
+        remediations.look_again(turn, [remediation.id], wake)
+        return None, judgement
     transition = advance(remediation, given, turn.now)
     if transition is None:
         remediations.look_again(turn, [remediation.id], _next_look(remediation, wake, turn.now))
@@ -56,7 +61,7 @@ def give(turn: Turn, rules: Rules, remediation: Remediation, given: Input, input
     return transition
 
 
-def _tick(ledger: Ledger, rules: Rules, r: Remediation) -> tuple[Tick, Judgement | None, datetime | None]:
+def _tick(ledger: Ledger, rules: Rules, r: Remediation) -> tuple[Tick | None, Judgement | None, datetime | None]:
     if r.phase is Phase.PENDING:
         policy = remediations.policy_of(ledger.turn.conn, r.policy_digest)
         used = _used(ledger, rules, r)
@@ -70,9 +75,13 @@ def _tick(ledger: Ledger, rules: Rules, r: Remediation) -> tuple[Tick, Judgement
         untils += [facts.shared.until] if facts.shared else []
         wake = min((until for until in untils if until is not None), default=None)
         serving = ledger.state((r.namespace, r.model)).serving
-        return Tick(refusal=hold(r.rung.changing, facts), serving=serving), None, wake
+        refusal = hold(r.rung.changing, facts)
+        before = Before() if refusal is not None else ask_before(ledger, policy, r)
+        if before.asked_until is not None:
+            return None, Judgement(None, {}, before.asked_until, sample_due=True), before.asked_until
+        return Tick(refusal=refusal, not_degraded=before.good, serving=serving), None, wake
     if r.phase is Phase.VERIFYING:
-        judgement = _judge(ledger, r)
+        judgement = judge(ledger, r)
         worse = judgement.verdict is Verdict.WORSE
         return Tick(judgement=judgement, undo=_undo(ledger, r) if worse else None), judgement, judgement.next_at
     return Tick(), None, None
@@ -95,22 +104,6 @@ def _used(ledger: Ledger, rules: Rules, r: Remediation) -> Used:
     event = ledger.event(r.event_seq)
     model = remediations.model_of(ledger.turn.conn, r.model_digest, r.namespace, r.model)
     return rules.used_about(ledger, r.event_seq, event, model, known=bool(r.model_digest))
-
-
-def _judge(ledger: Ledger, r: Remediation) -> Judgement:
-    conn, now = ledger.turn.conn, ledger.turn.now
-    spec = r.rung.verify[r.verify_index]
-    since = r.phase_since
-    match spec:
-        case CommandVerification():
-            return judge_command(spec, remediations.samples(conn, r), since, now)
-        case RolloutVerification():
-            return judge_rollout(spec, remediations.samples(conn, r), since, now)
-        case QuietVerification():
-            return judge_quiet(spec, remediations.samples(conn, r), since, now)
-        case ResolvedVerification():
-            ends = remediations.condition_ends(conn, r.evidence)
-            return judge_resolved(spec, ends, r.action_ended or since, since, now)
 
 
 def _next_look(r: Remediation, wake: datetime | None, now: datetime) -> datetime | None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 from controller.engine.learning import learn_trained
 from controller.engine.moving import give
 from controller.engine.rules import Rules
@@ -9,6 +12,7 @@ from controller.remediation import Acted, Intent, Phase, Remediation, Transition
 from controller.store import remediations
 from controller.store.leader import Turn
 from controller.store.ledger import Ledger
+from controller.verify import Sample
 
 
 def record_action(turn: Turn, rules: Rules, intent: Intent, acted: Acted) -> Transition | None:
@@ -33,12 +37,15 @@ def record_action(turn: Turn, rules: Rules, intent: Intent, acted: Acted) -> Tra
     return give(turn, rules, remediation, acted, input_seq)
 
 
-def record_sample(turn: Turn, asked: Remediation, state: str, message: str) -> None:
+def record_sample(turn: Turn, asked: Remediation, sample: Sample) -> None:
     """Write a sample of the verification for which it was `asked`, and have the remediation looked at."""
     remediation = remediations.read(turn.conn, asked.id)
     if remediation is None or remediation.version != asked.version:
         return
     input_seq = turn.input("observation", remediation.id)
-    value = {"state": state, "message": message}
-    remediations.observe(turn, remediation, input_seq, value, at=turn.now, intent=None)
+    value: dict[str, Any] = {"state": sample.state, "message": sample.message}
+    value |= {"numbers": dict(sample.numbers)} if sample.numbers else {}
+    value |= {"first": True} if remediation.phase is Phase.PENDING else {}  # how it was before anything was done
+    about = replace(remediation, verify_index=asked.verify_index)
+    remediations.observe(turn, about, input_seq, value, at=sample.at or turn.now, intent=None)
     remediations.look_again(turn, [remediation.id], turn.now)

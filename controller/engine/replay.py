@@ -13,6 +13,7 @@ receivers are given, as they were.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection, Row, Table, insert, select
@@ -36,6 +37,7 @@ from controller.store.database import Database
 from controller.store.leader import Turn
 from controller.store.ledger import Ledger
 from controller.store.undecided import one, renewal_of
+from controller.verify import Sample
 
 _FACTS: dict[Table, dict[str, Any]] = {
     schema.inputs: {},
@@ -120,8 +122,12 @@ def _policy_set(recorded: Connection, turn: Turn, rules: Rules, row: Row[Any]) -
 
 def _observation(recorded: Connection, turn: Turn, rules: Rules, row: Row[Any]) -> Rules:
     o, i = schema.observations.c, schema.intents.c
-    query = select(o.value, i.key).outerjoin(schema.intents, i.id == o.intent_id).where(o.input_seq == row.seq)
-    value, key = recorded.execute(query).one()
+    query = (
+        select(o.value, o.at, o.verify_index, i.key)
+        .outerjoin(schema.intents, i.id == o.intent_id)
+        .where(o.input_seq == row.seq)
+    )
+    value, at, index, key = recorded.execute(query).one()
     if "told" in value:
         namespace, _, name = row.ref.partition("/")
         learn_served(turn, rules, (namespace, name), serves_from(value))
@@ -132,7 +138,8 @@ def _observation(recorded: Connection, turn: Turn, rules: Rules, row: Row[Any]) 
         return rules
     remediation = remediations.read(turn.conn, row.ref)
     assert remediation is not None
-    record_sample(turn, remediation, value["state"], value["message"])
+    asked = remediation if index is None else replace(remediation, verify_index=index)
+    record_sample(turn, asked, Sample(value["state"], value["message"], value.get("numbers", {}), at))
     return rules
 
 

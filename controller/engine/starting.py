@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import Connection
 
 from controller import actions
+from controller.actions import made
+from controller.engine.before import next_before
 from controller.engine.following import Following, created_kind
 from controller.engine.working import ActionEnded, Workers
 from controller.remediation import IN_CLUSTER, Acted, Intent, Phase, Remediation
 from controller.store import remediations
 from controller.store.database import Database
-from controller.store.leader import Leadership
+from controller.store.leader import Leadership, Turn
+from controller.store.ledger import Ledger
 from controller.store.plain import plain
 from controller.store.undecided import one
 
@@ -52,11 +56,51 @@ def context(conn: Connection, r: Remediation) -> dict[str, Any]:
     return extra | {"traceparent": trace} if trace else extra
 
 
-def sample_context(conn: Connection, r: Remediation) -> dict[str, Any]:
+def asked_about(turn: Turn, r: Remediation) -> Remediation:
+    """The remediation, standing on the verification that a sample is wanted of, also where its rung has not begun."""
+    return replace(r, verify_index=next_before(turn.conn, r, turn.now)) if r.phase is Phase.PENDING else r
+
+
+def sample_context(turn: Turn, r: Remediation) -> dict[str, Any]:
     """The same for a verification: beside it, what the action reported, and what it was where it was a rollout."""
-    acted = r.parameters[r.step]
+    conn, acted = turn.conn, r.parameters[r.step]
     rollout = acted["action"] if acted["kind"] == "rollout" else None
-    return context(conn, r) | {"outputs": remediations.outputs(conn, r), "rollout": rollout}
+    told = context(conn, r) | {"outputs": remediations.outputs(conn, r), "rollout": rollout}
+    kind = acted["verify"][r.verify_index]["kind"]
+    if kind == "query":
+        return told | _measured_against(turn, r, told)
+    return told | _run(turn, r, told) if kind == "analysis" else told
+
+
+def _run(turn: Turn, r: Remediation, told: dict[str, Any]) -> dict[str, Any]:
+    """The metadata of an AnalysisRun, as of all that we make, and whether it was seen before."""
+    name = f"{r.key}-v{r.verify_index}"
+    intent = Intent(0, r.id, r.step, r.attempt, "analysis", name, told)
+    seen = any(sample.state == "unchanged" for sample in remediations.samples(turn.conn, r))
+    return {"run": made.metadata(intent), "begun": seen}
+
+
+def _measured_against(turn: Turn, r: Remediation, told: dict[str, Any]) -> dict[str, Any]:
+    """What a query is asked for: which versions, at which times, and what is known of `before`."""
+    version = told["outputs"].get("version") or (told["rollout"] or {}).get("to")
+    pending, serving = r.phase is Phase.PENDING, _serving(turn, r)
+    known = [sample.numbers["before"] for sample in remediations.samples(turn.conn, r) if "before" in sample.numbers]
+    return {
+        "now": turn.now.isoformat(),
+        "only": "before" if pending else None,
+        "stepBegan": (turn.now if pending else remediations.step_began(turn.conn, r)).isoformat(),
+        "version": str(version) if version else None,
+        "versionBefore": serving if pending else r.version_before,
+        "versionStable": serving,
+        "before": known[0] if known and not pending else None,
+    }
+
+
+def _serving(turn: Turn, r: Remediation) -> str | None:
+    """The version that serves everything now, as far as is known."""
+    ledger, key = Ledger(turn), (r.namespace, r.model)
+    ledger.load([key])
+    return ledger.state(key).serving
 
 
 def catch_up(db: Database, workers: Workers, following: Following) -> None:

@@ -22,7 +22,8 @@ from controller.events.condition import (
 )
 from controller.events.event import OWN_SOURCE, Event
 from controller.events.types import FLEET_DRIFT, MONITOR_CHECKED
-from controller.policy import DUE, Bindings, ExpressionError, Model, QuietVerification
+from controller.judge import report_of
+from controller.policy import DUE, Bindings, ExpressionError, Model, QuietVerification, ReportVerification
 from controller.policy.policy_set import rank
 from controller.remediation import Phase, Remediation
 from controller.store import remediations
@@ -50,7 +51,7 @@ def use(
     learn_told(ledger, rules, event)
     uses = rules.uses(ledger, seq, event)
     for used in uses:
-        _observe_quiet(ledger, used, input_seq, event.time)
+        _observe_for_proof(ledger, used, input_seq, event.time)
         _keep_life(ledger, rules, used)
     asked = [(policy, used) for used in uses for policy in rules.triggered(used)]
     asked.sort(key=lambda pair: rank(pair[0]))  # stable: for each policy its models in their order
@@ -89,7 +90,7 @@ def renew(ledger: Ledger, rules: Rules, renewal: Renewal) -> None:
         return
     ledger.move(moved)
     for used in rules.uses(ledger, stored.seq, event):
-        _observe_quiet(ledger, used, input_seq, seen)
+        _observe_for_proof(ledger, used, input_seq, seen)
         if condition.state(ledger.turn.now) == "unknown":
             _wake(ledger, rules, event, used.key, set())
         _ask_uninhibited(ledger, rules, used, condition)
@@ -219,8 +220,8 @@ def _look_again(ledger: Ledger, key: ModelKey) -> None:
             ledger.look_again(past.id)
 
 
-def _observe_quiet(ledger: Ledger, used: Used, input_seq: int, at: datetime) -> None:
-    """While a `quiet` verification runs, keep that its source showed life at `at`, or that its trigger was met."""
+def _observe_for_proof(ledger: Ledger, used: Used, input_seq: int, at: datetime) -> None:
+    """While a `quiet` or `report` verification runs, keep what the event says to it."""
     for past in ledger.past(used.key):
         if past.ended_at is not None or past.phase != "Verifying":
             continue
@@ -228,10 +229,22 @@ def _observe_quiet(ledger: Ledger, used: Used, input_seq: int, at: datetime) -> 
         if remediation is None or remediation.phase is not Phase.VERIFYING:
             continue
         spec = remediation.rung.verify[remediation.verify_index]
+        if isinstance(spec, ReportVerification):
+            _observe_report(ledger, used, remediation, spec, input_seq)
         if not isinstance(spec, QuietVerification) or at > remediation.phase_since + spec.within:
             continue
         for state in _signs(ledger, used, remediation):
             ledger.sign(remediation, state, used.seq, input_seq, at)
+
+
+def _observe_report(
+    ledger: Ledger, used: Used, remediation: Remediation, spec: ReportVerification, input_seq: int
+) -> None:
+    """Keep what an event reports of the metric that a `report` verification waits for."""
+    began = remediation.action_ended or remediation.phase_since
+    found = report_of(spec, used.event, ledger.event(remediation.event_seq), began)
+    if found is not None:
+        ledger.report(remediation, found, used.seq, input_seq)
 
 
 def _signs(ledger: Ledger, used: Used, remediation: Remediation) -> list[str]:

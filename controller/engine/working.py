@@ -27,6 +27,7 @@ from controller.actions import Outcome, Ref
 from controller.call import pause
 from controller.errors import ModelmendError, TemporaryError
 from controller.kube import KINDS, Kube
+from controller.prometheus import Prometheus
 from controller.remediation import IN_CLUSTER, Acted, ActionReason, Intent, Remediation
 
 FIRST_PAUSE = 0.5
@@ -65,11 +66,10 @@ class Looked:
 
 @dataclass(frozen=True, slots=True)
 class SampleTaken:
-    """A verifying command has answered."""
+    """A look at what a verification asks for."""
 
     remediation: Remediation
-    state: str
-    message: str
+    sample: verify.Sample
 
 
 Result = ActionBegun | ActionEnded | Looked | SampleTaken
@@ -98,6 +98,7 @@ class Workers:
     :param resolved: makes what a patch is about to set durable, likewise.
     :param on_result: tells the engine that `results` has something.
     :param kube: the cluster; None where there is none.
+    :param prometheus: likewise whom queries are asked.
     """
 
     def __init__(
@@ -107,8 +108,10 @@ class Workers:
         resolved: Resolved,
         on_result: Callable[[], None],
         kube: Kube | None = None,
+        prometheus: Prometheus | None = None,
     ) -> None:
         self._kube = kube
+        self._prometheus = prometheus
         self._pool = ThreadPoolExecutor(count, thread_name_prefix="action")
         # Of their own: long actions must not starve what proves that they helped.
         self._samplers = ThreadPoolExecutor(count, thread_name_prefix="sample")
@@ -315,13 +318,12 @@ class Workers:
 
     def _sample(self, remediation: Remediation, spec: dict[str, Any], context: dict[str, Any], job: _Job) -> None:
         try:
-            sample = verify.sample(spec, context, job.cancelled, kube=self._kube)
-            state, message = sample.state, sample.message
+            sample = verify.sample(spec, context, job.cancelled, kube=self._kube, prometheus=self._prometheus)
         except Exception as error:
             log.exception("a sample of %s failed unexpectedly", remediation.id)
-            state, message = "missing", f"internal error: {error!r}"
+            sample = verify.Sample("missing", f"internal error: {error!r}")
         if not self._stopping:
-            self.report(SampleTaken(remediation, state, message))
+            self.report(SampleTaken(remediation, sample))
 
 
 def _whole(intent: Intent, extra: Mapping[str, Any]) -> Intent:

@@ -146,6 +146,8 @@ _DRIFT_KEYS, _PERFORMANCE_KEYS, _QUALITY_KEYS = ("feature", "kind"), ("metric", 
 
 DRIFT_DETECTED = "ml.data.drift.detected"
 PERFORMANCE_DEGRADED = "ml.performance.degraded"
+DRIFT_RESOLVED = "ml.data.drift.resolved"
+PERFORMANCE_RECOVERED = "ml.performance.recovered"
 QUALITY_FAILED = "ml.data.quality.failed"
 MODEL_DEPLOYED = "ml.model.deployed"
 MODEL_TRAINED = "ml.model.trained"
@@ -157,8 +159,8 @@ BUILT_IN = (
     EventType(DRIFT_DETECTED, "drift", False, _DRIFT_KEYS, (("driftScore", "pValue"),), _DRIFT),
     EventType(PERFORMANCE_DEGRADED, "performance", False, _PERFORMANCE_KEYS, (("metric",), ("value",)), _PERFORMANCE),
     EventType(QUALITY_FAILED, "quality", False, _QUALITY_KEYS, (), _QUALITY),
-    EventType("ml.data.drift.resolved", "drift", True, _DRIFT_KEYS, (), _DRIFT),
-    EventType("ml.performance.recovered", "performance", True, _PERFORMANCE_KEYS, (), _PERFORMANCE),
+    EventType(DRIFT_RESOLVED, "drift", True, _DRIFT_KEYS, (), _DRIFT),
+    EventType(PERFORMANCE_RECOVERED, "performance", True, _PERFORMANCE_KEYS, (), _PERFORMANCE),
     EventType("ml.data.quality.restored", "quality", True, _QUALITY_KEYS, (), _QUALITY),
     EventType("ml.labels.available", None, False, (), (("count",),), {**_COMMON, "count": _count}),
     EventType(MODEL_DEPLOYED, None, False, (), (("version",),), _DEPLOYED),

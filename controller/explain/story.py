@@ -172,6 +172,11 @@ def _preempted(t: _Turn) -> str:
     return f"{urgent} took the model over"
 
 
+def _not_degraded(t: _Turn) -> str:
+    before, recovered = t.values.get("before"), t.values.get("recovered")
+    return f"nothing was started: it was {before:.6g} before {t.step}, so `{recovered}` holds already"
+
+
 def _cancelled(t: _Turn) -> str:
     if t.after == "Stopping":
         return f"cancelled by {_by(t.values)}; the action of {t.step} is being stopped"
@@ -191,6 +196,7 @@ def _evidence(values: Row) -> str:
         facts.append(f"so since {when(values['since'])}")
     if values.get("samples") is not None:
         facts.append(f"{values['samples']} samples")
+    facts += [f"{name} {values[name]:.6g}" for name in ("value", "before", "stable") if name in values]
     if values.get("sign_of_life") is False:
         facts.append("its source gave no sign of life")
     if values.get("met"):
@@ -236,6 +242,7 @@ _CAUSES: dict[Cause, Callable[[_Turn], str] | str] = {
     Cause.PAGED: _paged,
     Cause.OVER: _over,
     Cause.SUPERSEDED: _superseded,
+    Cause.NOT_DEGRADED: _not_degraded,
     Cause.CANCELLED: _cancelled,
     Cause.AWAITING: _awaiting,
     Cause.APPROVED: _approved,

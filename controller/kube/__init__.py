@@ -12,6 +12,8 @@ raw. One way for all kinds has none of that, and built-in types patch as custom 
 
 from controller.kube.client import Kube
 from controller.kube.kind import (
+    ANALYSIS_RUN,
+    ANALYSIS_TEMPLATE,
     CRON_JOB,
     DEFAULTS,
     DEPLOYMENT,
@@ -28,6 +30,8 @@ from controller.kube.kind import (
 from controller.kube.refusal import AlreadyExists, NotFound, Reason, Refused
 
 __all__ = [
+    "ANALYSIS_RUN",
+    "ANALYSIS_TEMPLATE",
     "CRON_JOB",
     "DEFAULTS",
     "DEPLOYMENT",

@@ -60,6 +60,8 @@ def checked(name: object, what: str) -> str:
 WORKFLOW = Kind("argoproj.io", "v1alpha1", "workflows", namespaced=True, name="Workflow")
 WORKFLOW_TEMPLATE = Kind("argoproj.io", "v1alpha1", "workflowtemplates", namespaced=True, name="WorkflowTemplate")
 ROLLOUT = Kind("argoproj.io", "v1alpha1", "rollouts", namespaced=True, name="Rollout")
+ANALYSIS_TEMPLATE = Kind("argoproj.io", "v1alpha1", "analysistemplates", namespaced=True, name="AnalysisTemplate")
+ANALYSIS_RUN = Kind("argoproj.io", "v1alpha1", "analysisruns", namespaced=True, name="AnalysisRun")
 DEPLOYMENT = Kind("apps", "v1", "deployments", namespaced=True, name="Deployment")
 JOB = Kind("batch", "v1", "jobs", namespaced=True, name="Job")
 CRON_JOB = Kind("batch", "v1", "cronjobs", namespaced=True, name="CronJob")
@@ -74,6 +76,8 @@ KINDS: dict[str, Kind] = {
         WORKFLOW,
         WORKFLOW_TEMPLATE,
         ROLLOUT,
+        ANALYSIS_TEMPLATE,
+        ANALYSIS_RUN,
         DEPLOYMENT,
         JOB,
         CRON_JOB,

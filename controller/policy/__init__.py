@@ -13,6 +13,7 @@ from controller.policy.files import stamps as stamps
 from controller.policy.freeze import Freeze as Freeze
 from controller.policy.freeze import Window as Window
 from controller.policy.installation import Installation as Installation
+from controller.policy.measure import Measure as Measure
 from controller.policy.model import Ambiguous as Ambiguous
 from controller.policy.model import GitOps as GitOps
 from controller.policy.model import Input as Input
@@ -25,6 +26,9 @@ from controller.policy.parse import known_policy as known_policy
 from controller.policy.parse import model_from_text as model_from_text
 from controller.policy.parse import policy_from_text as policy_from_text
 from controller.policy.policy_set import PolicySet as PolicySet
+from controller.policy.promql import Query as Query
+from controller.policy.promql import Unfillable as Unfillable
+from controller.policy.promql import fill as fill
 from controller.policy.reload import Accepted as Accepted
 from controller.policy.reload import accept as accept
 from controller.policy.reload import build_set as build_set
@@ -42,6 +46,7 @@ from controller.policy.state import OTHERS as OTHERS
 from controller.policy.state import ModelState as ModelState
 from controller.policy.types import DUE as DUE
 from controller.policy.types import Action as Action
+from controller.policy.types import AnalysisVerification as AnalysisVerification
 from controller.policy.types import Argument as Argument
 from controller.policy.types import Breaker as Breaker
 from controller.policy.types import Budget as Budget
@@ -55,7 +60,9 @@ from controller.policy.types import Limits as Limits
 from controller.policy.types import ModelSelector as ModelSelector
 from controller.policy.types import PageAction as PageAction
 from controller.policy.types import Policy as Policy
+from controller.policy.types import QueryVerification as QueryVerification
 from controller.policy.types import QuietVerification as QuietVerification
+from controller.policy.types import ReportVerification as ReportVerification
 from controller.policy.types import RequestAction as RequestAction
 from controller.policy.types import ResolvedVerification as ResolvedVerification
 from controller.policy.types import RolloutAction as RolloutAction

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from itertools import pairwise
 from math import prod
+from typing import TypeAlias
 
 MAX_BYTES = 2048
 MAX_TOKENS = 400
@@ -27,7 +28,9 @@ MAX_PATTERN_WEIGHT = 512
 _CLASS_WEIGHT = 8  # a Unicode class is a large automaton, and is copied for each count
 MAX_PATTERN_IN_MACRO = 64
 
-ROOTS: Mapping[str, tuple[str, ...] | None] = {
+Roots: TypeAlias = Mapping[str, tuple[str, ...] | None]
+
+ROOTS: Roots = {
     "event": ("type", "source", "time", "version", "role"),
     "model": (
         *("name", "namespace", "labels", "baseline"),
@@ -86,8 +89,8 @@ class Shape:
     patterns: tuple[str, ...]
 
 
-def checked_shape(source: str) -> Shape:
-    """The shape of `source`; raises ValueError, with what is wrong, for what may not be compiled."""
+def checked_shape(source: str, roots: Roots = ROOTS) -> Shape:
+    """The shape of a text that may name `roots`; raises ValueError where it may not be compiled."""
     if not source.strip():
         raise ValueError("the expression is empty")
     if len(source.encode(errors="replace")) > MAX_BYTES:
@@ -96,13 +99,13 @@ def checked_shape(source: str) -> Shape:
     if len(tokens) > MAX_TOKENS:
         raise ValueError(f"the expression has more than {MAX_TOKENS} words and signs")
     _check_depth(tokens)
-    start, end = _macro(tokens)
+    start, end = _macro(tokens, roots)
     body = tokens[start:end]
     variables = {body[0].text} if body else set()
     patterns = _patterns(tokens, in_macro=bool(body))
-    _check_names(tokens, variables)
+    _check_names(tokens, variables, roots)
     _check_arithmetic(tokens)
-    reads = list(_reads(tokens))
+    reads = list(_reads(tokens, roots))
     inner = tuple(read for at, read in reads if start <= at < end)
     outer = tuple(read for at, read in reads if not start <= at < end)
     loop = sum(1 for token in body[1:] if token.text in variables)
@@ -117,10 +120,10 @@ def check_functions(names: list[str]) -> None:
             raise ValueError(f'unknown function "{name}"{_meant(name, (*_FUNCTIONS, *_MACROS))}')
 
 
-def check_variables(names: list[str], shape: Shape) -> None:
+def check_variables(names: list[str], shape: Shape, roots: Roots) -> None:
     """Raise ValueError for a variable that the tokens did not show: one under an unusual spelling."""
     for name in names:
-        if name not in ROOTS and name not in _TYPES and name != shape.variable:
+        if name not in roots and name not in _TYPES and name != shape.variable:
             raise ValueError(f'unknown variable "{name}"')
 
 
@@ -144,7 +147,7 @@ def _check_depth(tokens: list[Token]) -> None:
             raise ValueError(f"the expression is nested deeper than {MAX_DEPTH}")
 
 
-def _macro(tokens: list[Token]) -> tuple[int, int]:
+def _macro(tokens: list[Token], roots: Roots) -> tuple[int, int]:
     """Where the body of the one macro begins and ends, from its loop variable on; (0, 0) without one."""
     starts = [
         at
@@ -158,7 +161,7 @@ def _macro(tokens: list[Token]) -> tuple[int, int]:
     name, start, end = tokens[starts[0] - 1].text, starts[0] + 1, _closing(tokens, starts[0])
     if end - start > MAX_MACRO_TOKENS:
         raise ValueError(f"the body of {name} has more than {MAX_MACRO_TOKENS} words and signs")
-    if end == start or tokens[start].text in ROOTS:
+    if end == start or tokens[start].text in roots:
         variable = "nothing" if end == start else f'"{tokens[start].text}"'
         raise ValueError(f"want a name of its own for the variable of {name}, got {variable}")
     return start, end
@@ -205,7 +208,7 @@ def _check_pattern(literal: str, *, in_macro: bool) -> None:
         raise ValueError(r"inside a macro want a short pattern without classes such as \w and without counts")
 
 
-def _check_names(tokens: list[Token], variables: set[str]) -> None:
+def _check_names(tokens: list[Token], variables: set[str], roots: Roots) -> None:
     for at, token in enumerate(tokens):
         before = tokens[at - 1].text if at else ""
         after = tokens[at + 1].text if at + 1 < len(tokens) else ""
@@ -217,9 +220,9 @@ def _check_names(tokens: list[Token], variables: set[str]) -> None:
             continue
         if token.text in variables or token.text in _TYPES:
             continue
-        if token.text not in ROOTS:
-            raise ValueError(f'unknown variable "{token.text}"{_meant(token.text, tuple(ROOTS))}')
-        fields = ROOTS[token.text]
+        if token.text not in roots:
+            raise ValueError(f'unknown variable "{token.text}"{_meant(token.text, tuple(roots))}')
+        fields = roots[token.text]
         called = at + 3 < len(tokens) and tokens[at + 3].text == "("
         if (
             fields is not None
@@ -251,9 +254,9 @@ def _refuse_field(root: str, name: str, fields: tuple[str, ...]) -> None:
     )
 
 
-def _reads(tokens: list[Token]) -> Iterator[tuple[int, str]]:
+def _reads(tokens: list[Token], roots: Roots) -> Iterator[tuple[int, str]]:
     for at, token in enumerate(tokens):
-        if token.kind != "name" or token.text not in ROOTS or (at and tokens[at - 1].text == "."):
+        if token.kind != "name" or token.text not in roots or (at and tokens[at - 1].text == "."):
             continue
         named = (
             token.text != "now"

@@ -173,6 +173,50 @@ _VERIFICATIONS: Mapping[str, Mapping[str, Key]] = {
         "env": _ACTIONS["command"]["env"],
         "cwd": _ACTIONS["command"]["cwd"],
     },
+    "query verification": {
+        "query": Key(
+            "A PromQL query with exactly one number for an answer. $model, $namespace and $version, which is the one "
+            "that the action reported, stand in its strings.",
+            _text(maxLength=4096),
+        ),
+        "recovered": Key(
+            "A CEL expression over value, before (the version before, mean over `for` when the step began) and stable "
+            "(the stable version now). Required with query.",
+            _EXPRESSION,
+        ),
+        "worse": Key("Likewise: after this the step's onWorse is done.", _EXPRESSION),
+        "pushTime": Key(
+            "For pushed metrics: a query for the time of the push in seconds, as push_time_seconds has it. Only what "
+            "was pushed after the action counts.",
+            _text(maxLength=4096),
+        ),
+        "every": Key("How often is looked; shorter than within.", _DURATION, "1m"),
+        "settle": _SETTLE,
+        "for": _FOR,
+        "within": _WITHIN,
+    },
+    "report verification": {
+        "report": Key(
+            "The next report of a detector about a metric whose window began after the action.", _object("report")
+        ),
+        "recovered": Key(
+            "A CEL expression over value and before; else an event that it is over is recovered.", _EXPRESSION
+        ),
+        "worse": Key("Likewise: after this the step's onWorse is done.", _EXPRESSION),
+        "within": _WITHIN,
+    },
+    "report": {"metric": Key("Its name, as senders write it.", _text(), required=True)},
+    "analysis verification": {
+        "analysis": Key("An AnalysisRun of Argo Rollouts that must be successful.", _object("analysis")),
+        "every": Key("How often is looked; shorter than within.", _DURATION, "15s"),
+        "within": _WITHIN,
+    },
+    "analysis": {
+        "templateName": Key(
+            "The AnalysisTemplate, of the policy's own namespace.", _text(maxLength=253), required=True
+        ),
+        "args": Key(f"Its arguments, beside those that it gives itself; each value is {_ARGUMENT}.", _map(_ANYTHING)),
+    },
     "quiet verification": {
         "quiet": Key(
             "For so long no event that meets the trigger came, while its source showed life for the model.", _DURATION
@@ -334,8 +378,8 @@ _POLICY: Mapping[str, Mapping[str, Key]] = {
         "page": Key("Tell people; only as the last step.", _object("page")),
         "approve": Key("true: ask a person before this step, whatever the mode.", _FLAG, "false"),
         "verify": Key(
-            "How to prove that it helped: a list, taken in order, each entry exactly one of rollout, command, quiet "
-            "and resolved; or the word none. Required but for page.",
+            "How to prove that it helped: a list, taken in order, each entry exactly one of rollout, query, report, "
+            "analysis, command, quiet and resolved; or the word none. Required but for page.",
             {**_ANYTHING, "maxItems": MOST, "items": _object("verification")},
         ),
         "onWorse": Key(

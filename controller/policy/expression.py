@@ -9,7 +9,15 @@ from typing import Any
 from controller.errors import ModelmendError
 from controller.policy import cel_native as cel
 from controller.policy.bindings import Bindings
-from controller.policy.cel_checks import MAX_TOKENS, Shape, check_functions, check_variables, checked_shape
+from controller.policy.cel_checks import (
+    MAX_TOKENS,
+    ROOTS,
+    Roots,
+    Shape,
+    check_functions,
+    check_variables,
+    checked_shape,
+)
 
 MAX_VALUES = 500_000
 """Values that one evaluation may touch or give, by its shape: 0.3 s and 150 MB at worst."""
@@ -17,7 +25,8 @@ MAX_TEXT = 16_000_000
 """Likewise characters of text."""
 _MANY = 16
 
-_FOREIGN = (KeyError, TypeError, ValueError, RuntimeError, ArithmeticError, LookupError)
+FOREIGN = (KeyError, TypeError, ValueError, RuntimeError, ArithmeticError, LookupError)
+"""What an evaluation may raise."""
 
 
 class ExpressionError(ModelmendError):
@@ -34,7 +43,7 @@ class Expression:
 
     def __init__(self, source: str) -> None:
         self.source = source
-        self._shape, self._program = _compiled(source)
+        self._shape, self._program = compiled(source, ROOTS)
 
     def evaluate(self, bindings: Bindings) -> Any:
         """The value on one event, as Python's; raises ExpressionError where it has none."""
@@ -43,8 +52,8 @@ class Expression:
             self._refuse_too_much(bindings)
         try:
             return self._program.execute(bindings.context(shape.reads))
-        except _FOREIGN as error:
-            raise ExpressionError(_explained(error, bindings.left_out)) from error
+        except FOREIGN as error:
+            raise ExpressionError(explained(error, bindings.left_out)) from error
 
     def test(self, bindings: Bindings) -> bool:
         """The truth of the expression; raises ExpressionError where its value is no true or false."""
@@ -84,9 +93,15 @@ class Expression:
         return Expression, (self.source,)
 
 
+def compiled(source: str, roots: Roots) -> tuple[Shape, Any]:
+    """The shape and program of a text that may name `roots`; raises ValueError where there is none."""
+    return _compiled(source, tuple(roots.items()))
+
+
 @lru_cache(maxsize=4096)
-def _compiled(source: str) -> tuple[Shape, Any]:
-    shape = checked_shape(source)
+def _compiled(source: str, known: tuple[tuple[str, tuple[str, ...] | None], ...]) -> tuple[Shape, Any]:
+    roots = dict(known)
+    shape = checked_shape(source, roots)
     try:
         program = cel.compile(source)
     except ValueError as error:
@@ -97,7 +112,7 @@ def _compiled(source: str) -> tuple[Shape, Any]:
             raise
         raise ValueError("the expression cannot be compiled") from None
     references = program.references()
-    check_variables(references["variables"], shape)
+    check_variables(references["variables"], shape, roots)
     check_functions(references["functions"])
     for pattern in shape.patterns:
         _try_constant(cel.compile(f'"".matches({pattern})'))
@@ -109,8 +124,8 @@ def _compiled(source: str) -> tuple[Shape, Any]:
 def _try_constant(program: Any) -> None:
     try:
         program.execute(cel.Context())
-    except _FOREIGN as error:
-        raise ValueError(_explained(error, frozenset())) from None
+    except FOREIGN as error:
+        raise ValueError(explained(error)) from None
 
 
 def _syntax(error: ValueError) -> str:
@@ -121,7 +136,8 @@ def _syntax(error: ValueError) -> str:
     return _short(f"syntax error at {place}: {complaint}") if place else "the expression cannot be compiled"
 
 
-def _explained(error: Exception, left_out: AbstractSet[str]) -> str:
+def explained(error: Exception, left_out: AbstractSet[str] = frozenset()) -> str:
+    """What an evaluation failed of, in words."""
     if isinstance(error, KeyError):
         field = str(error.args[0]) if error.args else ""
         if field in left_out:

@@ -12,6 +12,7 @@ from controller.durations import format_duration
 from controller.events.types import EventTypes
 from controller.policy.defaults import Fallback
 from controller.policy.types import (
+    AnalysisVerification,
     CommandAction,
     CommandVerification,
     Corroboration,
@@ -19,6 +20,7 @@ from controller.policy.types import (
     Limits,
     PageAction,
     Policy,
+    QueryVerification,
     QuietVerification,
     ResolvedVerification,
     RolloutAction,
@@ -35,10 +37,11 @@ class Installation:
 
     `types` says of each known event type whether it opens a condition. `commands` is False
     where the store is PostgreSQL: several replicas cannot promise at most once for a local
-    process. `cluster` is True where there is a Kubernetes to act on. `objects` is True for policies
-    that stand there: a command would run under modelmend's own account, which may act in every
-    namespace of models, and who may write objects in one of them shall get no hold of it. What
-    is kept for `events_kept` and `decisions_kept` bounds every span.
+    process. `cluster` is True where there is a Kubernetes to act on, `prometheus`
+    where there is one to ask. `objects` is True for policies that stand in the cluster: a
+    command would run under modelmend's own account, which may act in every namespace of models,
+    and who may write objects in one of them shall get no hold of it. What is kept for
+    `events_kept` and `decisions_kept` bounds every span.
     """
 
     types: Mapping[str, bool]
@@ -48,6 +51,7 @@ class Installation:
     decisions_kept: timedelta
     cluster: bool = False
     objects: bool = False
+    prometheus: bool = False
 
     @classmethod
     def of(
@@ -57,12 +61,14 @@ class Installation:
         *,
         commands: bool = True,
         cluster: bool = False,
+        prometheus: bool = False,
         events_kept: timedelta = timedelta(days=90),
         decisions_kept: timedelta = timedelta(days=400),
     ) -> Installation:
         """From the settings' parts; the receiver `default` exists always."""
         opens = {name: _opens(types, name) for name in types.names()}
-        return cls(opens, frozenset({"default", *receivers}), commands, events_kept, decisions_kept, cluster)
+        told = frozenset({"default", *receivers})
+        return cls(opens, told, commands, events_kept, decisions_kept, cluster, prometheus=prometheus)
 
     @property
     def commandless(self) -> str:
@@ -153,6 +159,10 @@ def _step_faults(path: str, step: Step, installation: Installation, *, lasting: 
     for at, verification in enumerate(step.verify):
         if isinstance(verification, RolloutVerification) and not installation.cluster:
             yield f"{path}.verify[{at}].rollout: {clusterless}"
+        if isinstance(verification, AnalysisVerification) and not installation.cluster:
+            yield f"{path}.verify[{at}].analysis: {clusterless}"
+        if isinstance(verification, QueryVerification) and not installation.prometheus:
+            yield f"{path}.verify[{at}].query: needs a Prometheus: set prometheus.url"
         if isinstance(verification, CommandVerification) and installation.commandless:
             yield f"{path}.verify[{at}].command: {installation.commandless}"
         if isinstance(verification, QuietVerification) and not told:

@@ -12,6 +12,8 @@ from controller.durations import parse_duration
 from controller.events.scalars import shown
 from controller.policy.expression import Expression
 from controller.policy.keys import KEYS, LATER
+from controller.policy.measure import Measure
+from controller.policy.promql import Query
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 MAX_ITEMS = 256
@@ -151,6 +153,24 @@ class Place:
             return None
         try:
             return Expression(source)
+        except ValueError as error:
+            self.refuse(str(error))
+            return None
+
+    def measure(self) -> Measure | None:
+        """An expression over value, before and stable."""
+        source = self.text("an expression in quotes")
+        try:
+            return Measure(source) if source else None
+        except ValueError as error:
+            self.refuse(str(error))
+            return None
+
+    def query(self) -> Query | None:
+        """A PromQL query."""
+        text = self.text("a PromQL query in quotes")
+        try:
+            return Query.of(text) if text else None
         except ValueError as error:
             self.refuse(str(error))
             return None

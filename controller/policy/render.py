@@ -20,11 +20,14 @@ from controller.policy.model import GitOps, Model
 from controller.policy.serving import NoPlace, check_version, normalised
 from controller.policy.types import (
     Action,
+    AnalysisVerification,
     Argument,
     CommandAction,
     CommandVerification,
     JobAction,
+    QueryVerification,
     QuietVerification,
+    ReportVerification,
     RequestAction,
     RolloutAction,
     RolloutVerification,
@@ -66,7 +69,7 @@ def render(action: Action, bindings: Bindings, model: Model) -> dict[str, Any]:
 
 
 def render_verification(verification: Verification, bindings: Bindings, model: Model) -> dict[str, Any]:
-    """What the verification is to do; `kind` is rollout, command, quiet or resolved, durations in seconds."""
+    """What the verification is to do; `kind` is its key in a document, durations in seconds."""
     if isinstance(verification, RolloutVerification):
         return {
             "kind": "rollout",
@@ -75,10 +78,22 @@ def render_verification(verification: Verification, bindings: Bindings, model: M
             "within": verification.within.total_seconds(),
             "serving": render_serving(model),
         }
+    if isinstance(verification, AnalysisVerification):
+        return {
+            "kind": "analysis",
+            "template": verification.template,
+            "args": {name: _argument(value, bindings) for name, value in verification.args.items()},
+            "every": verification.every.total_seconds(),
+            "within": verification.within.total_seconds(),
+        }
+    if isinstance(verification, ReportVerification):
+        return {"kind": "report", "metric": verification.metric, "within": verification.within.total_seconds()}
     times = {"settle": verification.settle.total_seconds(), "within": verification.within.total_seconds()}
     if isinstance(verification, QuietVerification):
         return {"kind": "quiet", "quiet": verification.quiet.total_seconds(), **times}
     times["for"] = verification.hold.total_seconds()
+    if isinstance(verification, QueryVerification):
+        return {"kind": "query", **_query(verification), **times}
     if isinstance(verification, CommandVerification):
         return {
             "kind": "command",
@@ -90,6 +105,17 @@ def render_verification(verification: Verification, bindings: Bindings, model: M
             **times,
         }
     return {"kind": "resolved", **times}
+
+
+def _query(verification: QueryVerification) -> dict[str, Any]:
+    """The texts, whose $names are filled in when it is asked: the version is reported only then."""
+    return {
+        "query": verification.query.text,
+        "pushTime": verification.push_time.text if verification.push_time else None,
+        "recovered": verification.recovered.source,
+        "worse": verification.worse.source if verification.worse else None,
+        "every": verification.every.total_seconds(),
+    }
 
 
 def _cluster(action: WorkflowAction | JobAction | RolloutAction, bindings: Bindings, model: Model) -> dict[str, Any]:

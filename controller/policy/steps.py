@@ -12,6 +12,7 @@ from controller.policy.arguments import read_argument, read_env
 from controller.policy.cluster_steps import read_every, read_job, read_rollout, read_rollout_verification, read_workflow
 from controller.policy.defaults import Fallback, check_room, duration
 from controller.policy.keys import LATER
+from controller.policy.measured import read_analysis, read_query, read_report
 from controller.policy.reading import Fields, Place, either
 from controller.policy.types import (
     Action,
@@ -28,7 +29,7 @@ from controller.policy.types import (
 )
 
 _ACTIONS = ("workflow", "job", "rollout", "command", "request", "page")
-_VERIFICATIONS = ("rollout", "command", "quiet", "resolved")
+_VERIFICATIONS = ("rollout", "query", "report", "analysis", "command", "quiet", "resolved")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 _OUR_HEADERS = ("idempotency-key", "content-length", "transfer-encoding", "connection", "host")
 EVERY = timedelta(minutes=1)
@@ -187,15 +188,17 @@ def _read_verification(place: Place, fallback: Fallback) -> Verification | None:
     written = place.value if isinstance(place.value, dict) else {}
     kinds = [kind for kind in _VERIFICATIONS if kind in written]
     if len(kinds) != 1:
-        later = next((key for key in LATER["verification"] if key in written), None)
-        if isinstance(place.value, dict) and later and not kinds:
-            place.fields("command verification", later="verification").at(later)
-        else:
-            place.refuse(f"want {either(_VERIFICATIONS)}, got {' and '.join(kinds) or 'none'}")
+        place.refuse(f"want {either(_VERIFICATIONS)}, got {' and '.join(kinds) or 'none'}")
         return None
-    fields = place.fields(f"{kinds[0]} verification", later="verification")
+    fields = place.fields(f"{kinds[0]} verification")
     if kinds[0] == "rollout":
         return read_rollout_verification(fields, fallback)
+    if kinds[0] == "query":
+        return read_query(fields, fallback)
+    if kinds[0] == "report":
+        return read_report(fields, fallback)
+    if kinds[0] == "analysis":
+        return read_analysis(fields, fallback)
     settle = duration(fields, "settle", fallback.settle, zero=True)
     within = duration(fields, "within", fallback.within)
     if kinds[0] == "quiet":

@@ -15,6 +15,8 @@ from typing import Any, ClassVar, Literal, TypeAlias
 from controller.events.event import Event
 from controller.policy.calendar import Cron, Periods
 from controller.policy.expression import Expression
+from controller.policy.measure import Measure
+from controller.policy.promql import Query
 from controller.policy.state import ModelState
 
 Severity: TypeAlias = Literal["P1", "P2", "P3", "P4"]
@@ -260,7 +262,65 @@ class ResolvedVerification:
     within: timedelta
 
 
-Verification: TypeAlias = CommandVerification | QuietVerification | ResolvedVerification | RolloutVerification
+@dataclass(frozen=True, slots=True)
+class QueryVerification:
+    """Prometheus is asked every `every` for one number, until `recovered`, or `worse`, holds for `hold` (key `for`).
+
+    :ivar push_time: asked beside it: when the number was pushed, in seconds since 1970.
+    """
+
+    query: Query
+    recovered: Measure
+    worse: Measure | None
+    push_time: Query | None
+    every: timedelta
+    settle: timedelta
+    hold: timedelta
+    within: timedelta
+
+    @property
+    def reach(self) -> timedelta:
+        """How far back the query looks: so long after `settle` it still reads what was before."""
+        return self.query.reach
+
+    @property
+    def reads(self) -> frozenset[str]:
+        """Which numbers its expressions name: value, before, stable."""
+        return self.recovered.reads | (self.worse.reads if self.worse else frozenset())
+
+
+@dataclass(frozen=True, slots=True)
+class ReportVerification:
+    """The next report of a detector about `metric` whose window began after the action.
+
+    Without `recovered` it is judged by what kind of event it is.
+    """
+
+    metric: str
+    recovered: Measure | None
+    worse: Measure | None
+    within: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisVerification:
+    """An AnalysisRun of Argo Rollouts, made from an AnalysisTemplate of the policy's namespace."""
+
+    template: str
+    args: Mapping[str, Argument]
+    every: timedelta
+    within: timedelta
+
+
+Verification: TypeAlias = (
+    AnalysisVerification
+    | CommandVerification
+    | QueryVerification
+    | QuietVerification
+    | ReportVerification
+    | ResolvedVerification
+    | RolloutVerification
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -278,6 +338,11 @@ class Step:
     restore_within: timedelta = timedelta(minutes=30)
     approve: bool = False
     undoes: bool = False
+
+    @property
+    def queries(self) -> tuple[tuple[int, QueryVerification], ...]:
+        """Its verifications by query, each with its place in `verify`."""
+        return tuple((at, each) for at, each in enumerate(self.verify) if isinstance(each, QueryVerification))
 
     @property
     def kind(self) -> Literal["change", "restore", "page"]:

@@ -27,6 +27,7 @@ class Tick:
 
     :ivar approval: before the step a person must be asked, and has this long to answer; None: nobody is asked.
     :ivar undo: where verification says `worse`: how the version of before is brought back, or why it is not.
+    :ivar not_degraded: what shows that `recovered` holds already, so that nothing is to be started; None: it may not.
     :ivar serving: the version that serves everything now; None: not known.
     """
 
@@ -35,6 +36,7 @@ class Tick:
     approval: timedelta | None = None
     serving: str | None = None
     undo: Undo | None = None
+    not_degraded: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)

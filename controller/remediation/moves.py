@@ -64,6 +64,8 @@ def pending_tick(r: Remediation, tick: Tick, now: datetime) -> Transition | None
         return _refused(r, tick.refusal, now)
     if isinstance(r.rung.action, PageAction):
         return _moved(r, Phase.ESCALATED, Cause.PAGED, now, page=r.rung.action.receiver)
+    if tick.not_degraded is not None:
+        return _moved(r, Phase.CANCELLED, Cause.NOT_DEGRADED, now, tick.not_degraded)
     if tick.approval is not None and not r.approved:
         expires = now + tick.approval
         values = {"until": expires}

@@ -69,6 +69,7 @@ class Cause(StrEnum):
     SUPERSEDED = "superseded"
     RESTORED = "restored"
     NOT_RESTORED = "not_restored"
+    NOT_DEGRADED = "not_degraded"
     CANCELLED = "cancelled"
     PREEMPTED = "preempted"
 

@@ -114,6 +114,27 @@ class Receiver(_Strict):
     timeout: Length = Field(timedelta(seconds=10), description="a request that takes longer has failed and is retried")
 
 
+class Prometheus(_Strict):
+    """Whom verifications by `query` ask: Prometheus, or what speaks its HTTP API (Mimir, Thanos, VictoriaMetrics)."""
+
+    url: WebUrl | None = Field(
+        None,
+        repr=False,
+        description="whom verifications by `query` ask: where the API of Prometheus begins, without `/api/v1` (that of "
+        "Mimir ends in `/prometheus`); without it a policy with a `query` is refused",
+    )
+    headers: dict[str, str] = Field(
+        default_factory=dict, description="headers added to each request, as `X-Scope-OrgID` of Mimir", repr=False
+    )
+    token_file: FilePath | None = Field(
+        None, description="file with a bearer token; read for each request, so it may be rotated"
+    )
+    ca_file: FilePath | None = Field(
+        None, description="file with the certificates (PEM) that are trusted instead of the system's; read likewise"
+    )
+    timeout: Length = Field(timedelta(seconds=10), description="a query that takes longer is a missing sample")
+
+
 class Settings(_Strict):
     """Everything that `modelmend` is told when it starts."""
 
@@ -171,6 +192,7 @@ class Settings(_Strict):
     receivers: dict[str, Receiver] = Field(
         default_factory=dict, description="who is told; the action `page` uses `default` unless it names another"
     )
+    prometheus: Prometheus = Field(default_factory=Prometheus, description="whom verifications by `query` ask")
     fleet: Fleet = Field(default_factory=Fleet, description="how much may be mended at the same time")
     retention: Retention = Field(
         default_factory=Retention, description="how long history is kept; must exceed every window of the policies"

@@ -19,6 +19,7 @@ from sqlalchemy import Row, Select
 
 from controller.events.condition import Condition, Dataset, Subject, named
 from controller.events.event import Event
+from controller.judge import Sample
 from controller.policy import NOTHING, Counter, ModelState, Policy, Target, Trigger
 from controller.remediation import Remediation
 from controller.store import remediations
@@ -96,6 +97,7 @@ class Ledger:
         self._learnt: set[ModelKey] = set()
         self._targets: dict[Target, str] | None = None
         self._active: dict[str, Remediation | None] = {}
+        self._reports: list[tuple[Remediation, dict[str, Any], int]] = []
         self._signs: dict[tuple[str, str], tuple[Remediation, int, int, datetime]] = {}
         self._fleet_active: int | None = None
         self.causes = CauseRows(turn)
@@ -252,6 +254,11 @@ class Ledger:
         if before is None or before[3] < at:
             self._signs[remediation.id, state] = (remediation, event_seq, input_seq, at)
 
+    def report(self, remediation: Remediation, sample: Sample, event_seq: int, input_seq: int) -> None:
+        """Keep what an event tells a `report` verification; it counts from when it was used on."""
+        value = {"state": sample.state, "message": sample.message, "numbers": dict(sample.numbers), "event": event_seq}
+        self._reports.append((remediation, value, input_seq))
+
     def holder(self, target: Target) -> str | None:
         """The active remediation that holds an object, whichever model it is about."""
         if self._targets is None:
@@ -397,10 +404,12 @@ class Ledger:
         for (_, state), (remediation, event_seq, input_seq, at) in self._signs.items():
             value = {"state": state, "event": event_seq}
             remediations.observe(self.turn, remediation, input_seq, value, at=at, intent=None)
+        for remediation, value, input_seq in self._reports:
+            remediations.observe(self.turn, remediation, input_seq, value, at=self.turn.now, intent=None)
         remediations.look_again(self.turn, sorted(self._look_again), self.turn.now)
         for pending in (self._met, self._learnt, self._moved, self._signs, self._look_again):
             pending.clear()
-        for rows in (self._new_evidence, self._decisions, self._decided):
+        for rows in (self._reports, self._new_evidence, self._decisions, self._decided):
             rows.clear()
 
     def _flush_questions(self) -> None:

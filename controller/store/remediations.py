@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Text, bindparam, insert, literal_column, select, text, union_all, update
+from sqlalchemy import Connection, Text, bindparam, func, insert, literal_column, select, text, union_all, update
 
 from controller import schema
 from controller.errors import Conflict
@@ -368,7 +368,36 @@ def samples(conn: Connection, remediation: Remediation) -> list[Sample]:
         kept.at >= (remediation.action_ended or remediation.phase_since),
     )
     rows = conn.execute(select(kept.at, kept.value).where(*mine).order_by(kept.at, kept.id))
-    return [Sample(row.at, row.value["state"], row.value.get("message", "")) for row in rows]
+    return [
+        Sample(row.at, row.value["state"], row.value.get("message", ""), row.value.get("numbers", {}))
+        for row in rows
+        if not row.value.get("first")
+    ]
+
+
+def looked_before(conn: Connection, remediation: Remediation, since: datetime) -> dict[int, Sample]:
+    """The newest samples later than `since`, by verification, of a remediation whose first rung has not begun."""
+    kept = schema.observations.c
+    mine = (kept.remediation_id == remediation.id, kept.verify_index.is_not(None), kept.at > since)
+    rows = conn.execute(select(kept.verify_index, kept.at, kept.value).where(*mine).order_by(kept.id))
+    return {
+        row.verify_index: Sample(row.at, row.value["state"], row.value["message"], row.value.get("numbers", {}))
+        for row in rows
+        if row.value.get("first")
+    }
+
+
+def step_began(conn: Connection, remediation: Remediation) -> datetime:
+    """When the action of the rung at hand was first started; now, as its row has it, where it was not yet."""
+    kept = schema.transitions.c
+    mine = (
+        kept.remediation_id == remediation.id,
+        kept.step == remediation.step,
+        kept.to_phase == str(Phase.RUNNING),
+        kept.reason == str(Cause.STARTED),
+    )
+    began: datetime | None = conn.execute(select(func.min(kept.now)).where(*mine)).scalar()
+    return began or remediation.phase_since
 
 
 def condition_ends(conn: Connection, ids: Sequence[str]) -> list[ConditionEnd]:

@@ -11,7 +11,8 @@ from typing import Any
 
 from controller import process
 from controller.kube import Kube
-from controller.verify import command, rollout
+from controller.prometheus import Prometheus
+from controller.verify import analysis, command, query, rollout
 from controller.verify.sample import Sample
 
 __all__ = ["Sample", "sample"]
@@ -23,12 +24,17 @@ def sample(
     cancelled: threading.Event,
     *,
     kube: Kube | None = None,
+    prometheus: Prometheus | None = None,
     grace: float = process.GRACE,
 ) -> Sample:
-    """Take one sample; blocks. See `command.sample` and `rollout.sample` for what each is given.
+    """Take one sample; blocks. See `sample` of each way for what it is given.
 
     :param cancelled: once set, a command is ended, `grace` seconds after being asked at most.
     """
     if verification.get("kind") == "rollout":
         return rollout.sample(verification, told, kube)
+    if verification.get("kind") == "analysis":
+        return analysis.sample(verification, told, kube)
+    if verification.get("kind") == "query":
+        return query.sample(verification, told, cancelled, prometheus)
     return command.sample(verification, told, cancelled, grace=grace)

@@ -19,7 +19,7 @@ from controller.metrics import Metrics
 from controller.policy import Installation, PolicySet, document_from_text
 from controller.store.database import Database
 
-INSTALLATION = Installation.of(EventTypes(), cluster=True)
+INSTALLATION = Installation.of(EventTypes(), cluster=True, prometheus=True)
 
 
 def policy(name: str = "look", when: str = "data.driftScore > 0.3", version: int = 1, **spec: Any) -> dict[str, Any]:

@@ -95,6 +95,30 @@ def test_check_knows_the_settings(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert main(["check", "p.yaml", "--config", "c.yaml"]) == 0
 
 
+def test_check_warns_of_late_proofs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What is hardly meant is told, and refused by nobody: exit 0."""
+    steps = "{name: look, command: {argv: [x]}, verify: [{quiet: 30m}]}"
+    (tmp_path / "p.yaml").write_text(GOOD.replace("{name: page, page: {}}", steps))
+    (tmp_path / "c.yaml").write_text("senders: {urn:daily: {period: 1d}}\n")
+    assert main(["check", "p.yaml", "--config", "c.yaml"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "good: 1 policies, 0 models\n"
+    assert said.err.startswith('warning: RemediationPolicy "')
+    assert "within: 4h is shorter than the period of urn:daily (1d)" in said.err
+    assert main(["check", "p.yaml", "--config", "c.yaml", "--output", "json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["warnings"]) == 1
+
+
+def test_check_asks_for_a_prometheus(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A policy with a query is refused where the settings name nobody to ask."""
+    steps = "{name: look, command: {argv: [x]}, verify: [{query: up, recovered: value > 0.9}]}"
+    (tmp_path / "p.yaml").write_text(GOOD.replace("{name: page, page: {}}", steps))
+    (tmp_path / "c.yaml").write_text("prometheus: {url: 'http://prometheus:9090'}\n")
+    assert main(["check", "p.yaml"]) == 2
+    assert "spec.steps[0].verify[0].query: needs a Prometheus: set prometheus.url" in capsys.readouterr().err
+    assert main(["check", "p.yaml", "--config", "c.yaml"]) == 0
+
+
 def test_serve_with_bad_settings_is_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Bad settings are all told, exit 2, and nothing is made."""
     assert main(["serve", "--listen", "0.0.0.0:8080", "--log-level", "loud"]) == 2

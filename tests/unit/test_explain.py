@@ -190,6 +190,8 @@ STORY: list[tuple[Cause, str, str, int, dict[str, Any], str]] = [
     (Cause.SUPERSEDED, "Running", "Cancelled", 0, {"message": "the event is about v6, the newest is v7", "reason": "other_revision"},
      ("nothing was touched by step 1 (retrain): what the event was about has been replaced: "
      "the event is about v6, the newest is v7")),
+    (Cause.NOT_DEGRADED, "Pending", "Cancelled", 0, {"before": 0.95, "recovered": "value >= 0.92"},
+     "nothing was started: it was 0.95 before step 1 (retrain), so `value >= 0.92` holds already"),
     (Cause.OVER, "Pending", "Cancelled", 0, {"why": "over", "ended": NOON},
      "step 1 (retrain) was not started: what it reported was over by 2026-03-01 12:00:00 UTC"),
     (Cause.AWAITING, "Pending", "AwaitingApproval", 0, {"until": NOON},

@@ -77,7 +77,7 @@ def policy(spec: str = "", *, name: str = "retrain", namespace: str = "ml") -> s
 def policy_set(*documents: str, receivers: Iterable[str] = ()) -> PolicySet:
     """The set of these documents, which must all be good."""
     read, unread = parse_documents("---\n".join(documents), "test.yaml")
-    found, problems = build_set(read, Installation.of(_TYPES, receivers, cluster=True), unread)
+    found, problems = build_set(read, Installation.of(_TYPES, receivers, cluster=True, prometheus=True), unread)
     assert [str(problem) for problem in problems] == []
     return found
 

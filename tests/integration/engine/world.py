@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -18,6 +19,7 @@ from controller import actions, verify
 from controller.actions import Outcome
 from controller.engine.loop import Engine
 from controller.engine.working import _Job
+from controller.prometheus import NoNumber
 from controller.remediation import Intent
 from controller.verify import Sample
 
@@ -57,6 +59,12 @@ class World:
     acted: list[str] = field(default_factory=list)  # keys of intents, in the order in which they were done
     stopped: list[str] = field(default_factory=list)
     script: deque[str] = field(default_factory=deque)  # outcomes of the next actions, before `outcome`
+    values: Callable[[str, datetime], float | str] = lambda query, time: (
+        "no data"
+    )  # of Prometheus; text: why there is none
+    outputs: dict[str, Any] = field(default_factory=dict)  # of the next actions
+    asked: list[tuple[str, datetime]] = field(default_factory=list)  # of Prometheus
+    told: list[dict[str, Any]] = field(default_factory=list)  # to samples by query
     samples: deque[str] = field(default_factory=deque)  # answers of the next samples, before `says`
 
     def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -71,10 +79,36 @@ class World:
             return Outcome("stopped", "stopped")
         started(4_000_000 + intent.id, 0.0)
         self.acted.append(intent.key)
-        return Outcome(self.script.popleft() if self.script else self.outcome, "as scripted")  # type: ignore[arg-type]
+        state = self.script.popleft() if self.script else self.outcome
+        return Outcome(state, "as scripted", dict(self.outputs))  # type: ignore[arg-type]
 
-    def sample(self, spec: dict[str, Any], told: dict[str, Any], cancelled: threading.Event, kube: object) -> Sample:
+    def sample(
+        self,
+        spec: dict[str, Any],
+        told: dict[str, Any],
+        cancelled: threading.Event,
+        *,
+        kube: object,
+        prometheus: object,
+    ) -> Sample:
+        if spec["kind"] == "query":
+            return self.measures(spec, told)
         return Sample(self.samples.popleft() if self.samples else self.says)  # type: ignore[arg-type]
+
+    def measures(self, spec: dict[str, Any], told: dict[str, Any]) -> Sample:
+        """What the real sampler makes of a Prometheus that answers with `values`, and with nothing else."""
+        self.told.append(told)
+        return verify.query.sample(spec, told, threading.Event(), self)  # type: ignore[arg-type]
+
+    def at(self, query: str, time: datetime, cancelled: threading.Event) -> float:
+        self.asked.append((query, time))
+        found = self.values(query, time)
+        if isinstance(found, str):
+            raise NoNumber(found)
+        return found
+
+    def mean(self, query: str, start: datetime, end: datetime, every: timedelta, cancelled: threading.Event) -> float:
+        return self.at(query, end, cancelled)
 
     def lets(self, engine: Engine) -> Callable[[_Job], bool]:
         """Which work may run now."""

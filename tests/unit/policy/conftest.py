@@ -37,4 +37,4 @@ def _compared(kind: str, read: Callable[..., tuple[Any, list[str]]]) -> Callable
 @pytest.fixture
 def installation() -> Installation:
     """The built-in event types, one receiver beside `default`, SQLite, a cluster."""
-    return Installation.of(EventTypes(), ["oncall"], cluster=True)
+    return Installation.of(EventTypes(), ["oncall"], cluster=True, prometheus=True)

@@ -16,6 +16,7 @@ def problems_of(file):
         EventTypes(),
         commands=not text.startswith("# on: PostgreSQL"),
         cluster=not text.startswith("# on: a machine alone"),
+        prometheus=not text.startswith("# on: a machine alone"),
     )
     documents, unread = parse_documents(text, file.name)
     return [str(problem) for problem in build_set(documents, installation, unread)[1]]
@@ -51,5 +52,8 @@ def test_all_faults_of_a_set_are_told_at_once(installation):
         documents += found
         unread += wrong
         expected.add(file.with_suffix(".txt").read_text().rstrip("\n").replace('"ml/', f'"ml{number}/'))
-    told = {str(problem) for problem in build_set(documents, Installation.of(EventTypes(), cluster=True), unread)[1]}
+    told = {
+        str(problem)
+        for problem in build_set(documents, Installation.of(EventTypes(), cluster=True, prometheus=True), unread)[1]
+    }
     assert {line for line in expected if '"default/' not in line} <= told

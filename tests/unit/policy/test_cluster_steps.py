@@ -112,7 +112,7 @@ def test_a_namespace_has_its_own_timeouts() -> None:
         "- {name: d, rollout: {pause: true, timeout: 5m}, verify: none}"
     )
     documents, unread = parse_documents(f"{defaults}---\n{policy}", "test.yaml")
-    found, problems = build_set(documents, Installation.of(EventTypes(), cluster=True), unread)
+    found, problems = build_set(documents, Installation.of(EventTypes(), cluster=True, prometheus=True), unread)
     assert [str(problem) for problem in problems] == []
     actions = [step.action for step in found.policies[0].steps]
     assert [getattr(one, "timeout", None) for one in actions] == [

@@ -3,7 +3,7 @@
 from controller.events.types import EventTypes
 from controller.policy import Installation, accept, build_set, parse_documents, read_object
 
-INSTALLATION = Installation.of(EventTypes(), cluster=True)
+INSTALLATION = Installation.of(EventTypes(), cluster=True, prometheus=True)
 SPEC = {
     "models": {"names": ["*"]},
     "triggers": [{"type": "ml.data.drift.detected"}],

@@ -39,7 +39,7 @@ DOCUMENTS = [
 def test_every_document_on_the_pages_is_valid(text):
     """The examples of both pages check without a word."""
     documents, unread = parse_documents(text, "docs")
-    problems = build_set(documents, Installation.of(EventTypes(), cluster=True), unread)[1]
+    problems = build_set(documents, Installation.of(EventTypes(), cluster=True, prometheus=True), unread)[1]
     assert [str(problem) for problem in problems] == []
 
 

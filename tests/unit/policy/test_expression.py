@@ -235,7 +235,7 @@ def test_no_accepted_text_takes_long_or_much():
 def test_the_parsers_panic_is_an_ordinary_refusal(monkeypatch):
     """The parser's PanicException, which is no Exception, ends as a ValueError even where a check let its text pass."""
     shape = Shape(variable=None, outer=(), inner=(), loop=0, reads=frozenset(), patterns=())
-    monkeypatch.setattr("controller.policy.expression.checked_shape", lambda source: shape)
+    monkeypatch.setattr("controller.policy.expression.checked_shape", lambda source, roots: shape)
     with pytest.raises(ValueError, match="the expression cannot be compiled"):
         Expression("(" * 100_000)
 

@@ -384,7 +384,7 @@ def test_every_valid_policy_is_read_back_from_its_own_text(spec):
     """A policy of any form is accepted, and the text that a decision keeps gives the same policy, digest and all."""
     text = json.dumps({"kind": "RemediationPolicy", "metadata": {"name": "p", "namespace": "ml"}, "spec": spec})
     documents, unread = parse_documents(text, "p.yaml")
-    found, problems = build_set(documents, Installation.of(EventTypes(), cluster=True), unread)
+    found, problems = build_set(documents, Installation.of(EventTypes(), cluster=True, prometheus=True), unread)
     assert [str(problem) for problem in problems] == []
     policy = found.policies[0]
     stored = json.loads(json.dumps(policy.text))
@@ -417,7 +417,7 @@ def test_a_policy_broken_anywhere_is_refused_by_messages_or_accepted(spec, data)
         place = place[key]
     text = json.dumps({"kind": "RemediationPolicy", "metadata": {"name": "p", "namespace": "ml"}, "spec": broken})
     documents, unread = parse_documents(text, "p.yaml")
-    found, problems = build_set(documents, Installation.of(EventTypes(), cluster=True), unread)
+    found, problems = build_set(documents, Installation.of(EventTypes(), cluster=True, prometheus=True), unread)
     assert len(found.policies) + bool(problems) == 1
     for problem in problems:
         assert str(problem).startswith('p.yaml: RemediationPolicy "ml/p": spec')

@@ -28,7 +28,7 @@ from tests.unit.policy.structural import at, places, refuses, validator
 
 ROOT = Path(__file__).parents[3]
 HEADS = {"document", "metadata", "model metadata"}
-INSTALLATION = Installation.of(EventTypes(), ["oncall"], cluster=True)
+INSTALLATION = Installation.of(EventTypes(), ["oncall"], cluster=True, prometheus=True)
 
 EVERYTHING = """
 kind: RemediationPolicy
@@ -60,6 +60,9 @@ spec:
     verify:
     - {rollout: promoted, every: 5s, within: 6h}
     - {command: {argv: [python, check.py, {expr: model.name}], timeout: 1m, env: {A: b}, cwd: /srv}, every: 1m, settle: 10m, for: 5m, within: 4h}
+    - {query: 'up{m="$model"}', recovered: value > 0.9, worse: value < before, pushTime: max(p), every: 1m, settle: 10m, for: 5m, within: 4h}
+    - {report: {metric: accuracy}, recovered: value > 0.9, worse: value < before, within: 2d}
+    - {analysis: {templateName: success-rate, args: {model: {expr: model.name}}}, every: 15s, within: 2h}
     - {quiet: 30m, settle: 10m, within: 4h}
     - {resolved: {}, settle: 10m, for: 5m, within: 4h}
     onWorse: stop
@@ -389,8 +392,8 @@ def test_every_duration_of_the_parser_fits_the_pattern(text):
 def test_verifications_are_told_as_one():
     """The defaults that differ between verifications are told with the verification that they belong to."""
     every = at(validator("RemediationPolicy").schema, ("properties", "steps", "items", "properties", "verify", "items"))["properties"]["every"]  # fmt: skip
-    assert every["description"].endswith("Default: 5s (rollout), 1m (command).")
-    assert len(VERIFICATIONS) == 4
+    assert every["description"].endswith("Default: 5s (rollout), 1m (command), 1m (query), 15s (analysis).")
+    assert len(VERIFICATIONS) == 7
 
 
 @pytest.mark.parametrize(

@@ -54,6 +54,8 @@ def the_policy(*lines: str, models: str = SALARY, triggers: str = DRIFT, steps: 
     """The policy of these lines, each part that is not given as simple as can be."""
     text = policy_text("\n".join([models, triggers, *lines, steps]))
     documents, unread = parse_documents(text, "test.yaml")
-    found, problems = build_set(documents, Installation.of(EventTypes(), ["oncall"], cluster=True), unread)
+    found, problems = build_set(
+        documents, Installation.of(EventTypes(), ["oncall"], cluster=True, prometheus=True), unread
+    )
     assert [str(problem) for problem in problems] == []
     return found.policies[0]
