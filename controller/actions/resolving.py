@@ -124,6 +124,8 @@ def _of_spec(intent: Intent, obj: Object, version: str | None, now: datetime) ->
     common = {**_common(intent, obj, version), "spec": spec_digest(obj)}
     wanted: EndState
     if order["do"] in ("to", "restore"):
+        if order.get("refused"):
+            return _failed(ActionReason.NO_KNOWN_GOOD, obj, order["refused"])
         if order["serving"]["version"] is None:
             return _failed(ActionReason.NO_SERVING, obj, "the Model does not say where its version stands")
         wanted = Version(**common, to=order["to"], serving=order["serving"])

@@ -8,9 +8,10 @@ from datetime import datetime
 from typing import Any
 
 from controller.decision.answer import Decision, Happening, Outcome, Reason
+from controller.decision.outdated import outdated
 from controller.decision.situation import Bar, Frozen, Holding, Shared, Situation, TriggerFacts
 from controller.events.event import Event
-from controller.policy import Counter, Model, Policy, Trigger
+from controller.policy import OTHERS, Counter, Model, Policy, Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,8 @@ def _stale(q: Question) -> Decision | None:
         return _refuse(Reason.STALE, {"why": "used_up", "ended": situation.used_up})
     if situation.done_since is not None:
         return _refuse(Reason.STALE, {"why": "done_since", "ended": situation.done_since})
+    if found := outdated(q.event, q.model, situation.state, situation.last_seen):
+        return _refuse(Reason.STALE, found)
     age = q.now - situation.last_seen
     if age > q.policy.limits.max_age:
         values = {"why": "too_old", "last_seen": situation.last_seen, "age": age, "max_age": q.policy.limits.max_age}
@@ -220,11 +223,19 @@ def _budget_exhausted(q: Question) -> Decision | None:
 
 
 def _cooldown(q: Question) -> Decision | None:
-    last_end, cooldown = q.situation.last_end, q.policy.limits.cooldown
+    """From the end of the last remediation that counts, or what others deployed or trained since."""
+    ends = [(q.situation.last_end, "remediation")]
+    if q.policy.changing:
+        state = q.situation.state
+        ends += [(state.deployed_at, "deployment")] if state.deployed_by == OTHERS else []
+        ends += [(state.trained_at, "training")] if state.trained_by == OTHERS else []
+    last_end, by = max(((end, by) for end, by in ends if end is not None), default=(None, ""))
+    cooldown = q.policy.limits.cooldown
     if q.policy.urgent or last_end is None or q.now >= last_end + cooldown:
         return None
     until = last_end + cooldown
-    return _refuse(Reason.COOLDOWN, {"last_end": last_end, "cooldown": cooldown, "until": until}, at=until)
+    values = {"last_end": last_end, "cooldown": cooldown, "until": until}
+    return _refuse(Reason.COOLDOWN, values | ({} if by == "remediation" else {"by": f"{by} by others"}), at=until)
 
 
 def _fleet_limit(q: Question) -> Decision | None:

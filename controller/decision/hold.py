@@ -23,10 +23,12 @@ def hold(changing: bool, facts: HoldFacts) -> Refusal | None:  # noqa: FBT001 - 
     """Whether the next rung may start: pause and silence hold any; `unless`, freezes, a shared cause what changes.
 
     A changing rung whose conditions are over, and any first rung whose event has become too
-    old, is not held but given up.
+    old, or speaks of what no longer serves, is not held but given up.
     """
     if changing and facts.over is not None:
         return Refusal(Reason.STALE, {"why": "over", "ended": facts.over}, final=True)
+    if facts.outdated is not None:
+        return Refusal(Reason.STALE, facts.outdated, final=True)
     if facts.too_old:
         return Refusal(Reason.STALE, {"why": "too_old"}, final=True)
     held_by = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from controller.policy import NOTHING, ModelState
 
@@ -107,6 +108,7 @@ class HoldFacts:
     silences: tuple[Bar, ...]
     frozen: tuple[Frozen, ...] = ()
     shared: Shared | None = None
+    outdated: dict[str, Any] | None = None  # why its event no longer speaks of the model as it is; first rung only
 
 
 def breaker_trips(failures: list[datetime], limit: int, within: timedelta) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from controller.decision import Reason
 from controller.engine.dating import keep_dates
 from controller.engine.rules import Rules
-from controller.store import policy_sets, questions, remediations
+from controller.store import policy_sets, questions, remediations, states
 from controller.store.leader import Turn
 from controller.store.ledger import Ledger
 
@@ -22,4 +22,5 @@ def bring_into_force(turn: Turn, rules: Rules, refused: tuple[str, ...]) -> None
         # A freeze may have been lifted, or moved.
         questions.ask_lifted(turn, (Reason.FROZEN,))
         remediations.look_again(turn, remediations.waiting_to_start(turn.conn), turn.now)
+        states.ask_all(turn)
     questions.ask_for_fleet(turn, rules.fleet_limit - Ledger(turn).fleet_active)

@@ -9,9 +9,10 @@ from pydantic import TypeAdapter
 from sqlalchemy import select
 
 from controller import schema
-from controller.decision import Decision, Happening, Outcome, Reason, TriggerFacts
+from controller.decision import OUTDATED, Decision, Happening, Outcome, Reason, TriggerFacts, outdated
 from controller.engine.deciding import answer, decision_row
 from controller.engine.rules import Rules
+from controller.events.condition import Condition
 from controller.policy import Policy
 from controller.store import questions
 from controller.store.leader import Turn
@@ -41,7 +42,7 @@ def ask_again(turn: Turn, rules: Rules, key: questions.Key) -> Decision | None:
         ledger.close(question)
     else:
         decision = answer(ledger, rules, used, policy, input_seq, attempt=attempt + 1, earlier=earlier)
-        if decision.values.get("why") == "over":
+        if decision.reason is Reason.STALE and decision.values["why"] in ("over", *OUTDATED):
             _hand_over(ledger, policy, question, used)
     ledger.flush()
     if question.retry_on == Happening.FLEET and decision.outcome is not Outcome.REMEDIATE:
@@ -50,7 +51,7 @@ def ask_again(turn: Turn, rules: Rules, key: questions.Key) -> Decision | None:
 
 
 def _hand_over(ledger: Ledger, policy: Policy, question: Question, used: Used) -> None:
-    """What it asked about is over; the newest other condition that is still open and triggers the policy is asked."""
+    """What it asked about is over, or of the past; the newest other condition is asked that is open and triggers."""
     types = {trigger.type for trigger in policy.triggers}
     still = [
         condition
@@ -59,6 +60,7 @@ def _hand_over(ledger: Ledger, policy: Policy, question: Question, used: Used) -
         and condition.ended is None
         and condition.type in types
         and condition.id != question.condition_id
+        and not _outdated(ledger, used, condition)
     ]
     if still:
         newest = max(still, key=lambda condition: (condition.last_seen, condition.id))
@@ -67,6 +69,11 @@ def _hand_over(ledger: Ledger, policy: Policy, question: Question, used: Used) -
         ledger.ask(
             replace(question, event_seq=event_seq, condition_id=condition_id, retry_at=now, retry_on=None, since=now)
         )
+
+
+def _outdated(ledger: Ledger, used: Used, condition: Condition) -> bool:
+    newest = ledger.find_event(condition.event_seq)
+    return newest is not None and outdated(newest, used.model, used.state, condition.last_seen) is not None
 
 
 def _attempt_before(turn: Turn, question: Question) -> tuple[int, tuple[TriggerFacts, ...]]:

@@ -103,7 +103,7 @@ def _with_evidence(ledger: Ledger, used: Used, policy: Policy, facts: Situation)
     if not counting or not admissible(used.event, used.model, policy, facts, ledger.turn.now):
         return facts
     by_name = {trigger.name: trigger for trigger in counting}
-    after = evidence_floor(policy, ledger.past(used.key))
+    after = evidence_floor(policy, ledger.past(used.key), used.state)
     counted = []
     for found in facts.triggers:
         trigger = by_name.get(found.name)

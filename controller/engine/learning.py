@@ -8,17 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
 from controller.engine.following import Following, Name, News
 from controller.engine.rules import Rules
-from controller.events.event import Event
+from controller.events.event import OWN_SOURCE, Event
 from controller.events.scalars import parse_time
 from controller.events.types import MODEL_DEPLOYED, MODEL_TRAINED
 from controller.kube.rollouts import all_newest, canary, observed
 from controller.policy import NOTHING, OTHERS, Model, ModelState, PolicySet, normalised, read_version, version_of
-from controller.policy.state import Serves, shown_serving, told_deployed, told_reference, trained, verified
+from controller.policy.state import Serves, known_good, shown_serving, told_deployed, told_reference, trained, verified
 from controller.remediation import Remediation
 from controller.store import remediations, states
 from controller.store.database import Database
@@ -31,6 +31,10 @@ Served = Mapping[Name, tuple[Model, ...]]
 
 _TRAINS = frozenset({"workflow", "command", "job", "request"})
 """Actions that may have trained the version that they report; a rollout only sets it."""
+_NO_DETECTOR = frozenset({MODEL_DEPLOYED, MODEL_TRAINED, "ml.labels.available"})
+"""Moments that prove no detector to be alive."""
+SOAK_AGAIN = timedelta(hours=1)
+"""A version that has not proved itself yet is looked at again after this."""
 _ANY = datetime.max.replace(tzinfo=UTC)
 """A time that is only compared with itself."""
 
@@ -160,12 +164,8 @@ def reported(outputs: Mapping[str, Any], model: Model) -> str | None:
 
 
 def who(ledger: Ledger, key: ModelKey, at: datetime) -> str:
-    """Who was at work on the model then: the remediation of ours that had acted, or others."""
-    for past in reversed(ledger.past(key)):
-        during = past.started_at <= at and (past.ended_at is None or at <= past.ended_at)
-        if past.mode != "audit" and past.acted and during:
-            return past.id
-    return OTHERS
+    """Who was at work on the model then: the remediation of ours that had begun an action, or others."""
+    return states.at_work(ledger.turn.conn, key, at) or OTHERS
 
 
 def keep(ledger: Ledger, rules: Rules, key: ModelKey, after: ModelState) -> None:
@@ -189,3 +189,31 @@ def soaks_at(rules: Rules, key: ModelKey, state: ModelState) -> datetime | None:
     if model is None or state.serving is None or state.stable_since is None or state.serving == state.last_known_good:
         return None
     return state.stable_since + model.known_good.soak
+
+
+def soak(turn: Turn, rules: Rules, key: ModelKey) -> None:
+    """Ask whether the stable version has served for long enough, watched and without complaint, to be called good."""
+    ledger, now = Ledger(turn), turn.now
+    ledger.load([key])
+    state = ledger.state(key)
+    due = soaks_at(rules, key, state)
+    if due is None or due > now:
+        states.ask_at(turn, key, due)
+    elif state.serving is None or not _proven(ledger, rules, key, state):
+        states.ask_at(turn, key, now + SOAK_AGAIN)
+    else:
+        turn.input("tick", "/".join(key))
+        keep(ledger, rules, key, known_good(state, state.serving, "soak", now))
+        ledger.flush()
+
+
+def _proven(ledger: Ledger, rules: Rules, key: ModelKey, state: ModelState) -> bool:
+    """Whether a detector is alive and no performance condition has been open since it serves."""
+    now, since, live = ledger.turn.now, state.stable_since, False
+    for condition in ledger.conditions(key):
+        open_still = condition.ended is None and condition.family == "performance"
+        if open_still and since is not None and condition.last_seen >= since:
+            return False
+        detector = condition.type not in _NO_DETECTOR and condition.source != OWN_SOURCE
+        live |= detector and condition.last_seen >= now - rules.expires(condition.source)
+    return live

@@ -39,7 +39,7 @@ from controller.policy import PolicySet
 from controller.policy.state import Serves
 from controller.prometheus import Prometheus
 from controller.remediation import Intent, Phase, Remediation, Transition
-from controller.store import acts, due_rows, questions, remediations
+from controller.store import acts, due_rows, questions, remediations, states
 from controller.store.agenda import Agenda, agenda
 from controller.store.leader import Leadership, Turn
 from controller.store.ledger import Ledger
@@ -190,6 +190,7 @@ class Engine:
         busy |= due.events and self._use_events()
         busy |= due.renewals and self._use_renewals()
         busy |= due.questions and self._ask_questions()
+        busy |= due.soaks and self._soak()
         if due.remediations or self._begun:
             self._begun = False
             busy |= self._look_at_remediations()
@@ -386,6 +387,16 @@ class Engine:
     def _learnt(self, key: ModelKey, seen: Serves, turn: Turn) -> None:
         learning.learn_served(turn, self.rules, key, seen)
 
+    def _soak(self) -> bool:
+        with self.leadership.db.read() as conn:
+            due = states.soaked(conn, self._now(conn), DUE)
+        for key in due:
+            self._each(f"whether {key} is good", partial(self._soaked, key), partial(_ask_later, key))
+        return bool(due)
+
+    def _soaked(self, key: ModelKey, turn: Turn) -> None:
+        learning.soak(turn, self.rules, key)
+
     # remediations
 
     def _look_at_remediations(self) -> bool:
@@ -517,6 +528,10 @@ def _given_up(act: acts.Act, why: str, turn: Turn) -> None:
 
 def _leave(turn: Turn) -> None:
     """What could not be used is not put off: the next change of the object is used anew."""
+
+
+def _ask_later(key: ModelKey, turn: Turn) -> None:
+    states.ask_at(turn, key, turn.now + POSTPONED)
 
 
 def _let_go(renewal: Renewal, turn: Turn) -> None:

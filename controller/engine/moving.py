@@ -13,7 +13,7 @@ from controller.engine.notices import notify
 from controller.engine.rules import Rules
 from controller.events.condition import Dataset, Subject, about_of
 from controller.judge import Judgement, Verdict
-from controller.policy import QuietVerification
+from controller.policy import LAST_KNOWN_GOOD, QuietVerification, RolloutAction
 from controller.policy.undoing import undo, undoing, why_not
 from controller.remediation import (
     Cause,
@@ -74,12 +74,13 @@ def _tick(ledger: Ledger, rules: Rules, r: Remediation) -> tuple[Tick | None, Ju
         untils += [freeze.ask_at for freeze in facts.frozen]
         untils += [facts.shared.until] if facts.shared else []
         wake = min((until for until in untils if until is not None), default=None)
-        serving = ledger.state((r.namespace, r.model)).serving
         refusal = hold(r.rung.changing, facts)
         before = Before() if refusal is not None else ask_before(ledger, policy, r)
         if before.asked_until is not None:
             return None, Judgement(None, {}, before.asked_until, sample_due=True), before.asked_until
-        return Tick(refusal=refusal, not_degraded=before.good, serving=serving), None, wake
+        approval = policy.approval_expires if _asks_first(used, r, ledger.turn.now) else None
+        given = Tick(refusal=refusal, not_degraded=before.good, approval=approval, serving=used.state.serving)
+        return given, None, wake
     if r.phase is Phase.VERIFYING:
         judgement = judge(ledger, r)
         worse = judgement.verdict is Verdict.WORSE
@@ -97,6 +98,13 @@ def _undo(ledger: Ledger, r: Remediation) -> Undo:
     brought = remediations.outputs(conn, r).get("version") or r.parameters[r.step]["action"].get("to")
     parameters = undo(r.rung, model, r.version_before, str(brought) if brought else None)
     return Undo(undoing(parameters), parameters)
+
+
+def _asks_first(used: Used, r: Remediation, now: datetime) -> bool:
+    """Whether the rung goes back to a version that served so long ago that a person is to be asked."""
+    action = r.rung.action
+    goes_back = isinstance(action, RolloutAction) and action.to == LAST_KNOWN_GOOD
+    return goes_back and used.state.good_too_old(used.model.known_good.max_age, now)
 
 
 def _used(ledger: Ledger, rules: Rules, r: Remediation) -> Used:

@@ -24,7 +24,7 @@ from controller.engine.acting import carry_out, give_up
 from controller.engine.adopting import bring_into_force
 from controller.engine.asking import ask_again
 from controller.engine.careful import set_aside
-from controller.engine.learning import learn_served
+from controller.engine.learning import learn_served, soak
 from controller.engine.moving import tick
 from controller.engine.recording import record_action, record_sample
 from controller.engine.rules import Rules
@@ -149,6 +149,10 @@ def _wake(recorded: Connection, turn: Turn, rules: Rules, row: Row[Any]) -> Rule
 
 
 def _tick(recorded: Connection, turn: Turn, rules: Rules, row: Row[Any]) -> Rules:
+    namespace, about_model, name = row.ref.partition("/")
+    if about_model:
+        soak(turn, rules, (namespace, name))
+        return rules
     remediation = remediations.read(turn.conn, row.ref)
     assert remediation is not None
     tick(turn, rules, remediation)

@@ -72,6 +72,17 @@ def _stale(values: Row) -> str:
             return "it was older than the policy's maxAge when its turn came"
         case "done_since":
             return f"the model was trained, or deployed, at {when(values.get('ended'))}: what was due is done"
+        case "former_version":
+            serving = f"{values.get('stable')} serves"
+            beside = f", {values['canary']} as its canary" if values.get("canary") else ""
+            return f"it is about version {values.get('version')}; {serving}{beside}"
+        case "replaced_reference":
+            return f"it was measured against {values.get('reference')}; the reference now is {values.get('active')}"
+        case "before_deployment":
+            return (
+                f"what it measured began {when(values.get('window_start'))}; "
+                f"{values.get('serving') or 'what serves'} was deployed {when(values.get('deployed_at'))}"
+            )
         case "policy_gone":
             return "the policy that asked is no longer in force"
         case other:
@@ -181,6 +192,11 @@ def _budget_exhausted(values: Row) -> str:
 
 
 def _cooldown(values: Row) -> str:
+    if by := values.get("by"):
+        return (
+            f"a {by} came {when(values.get('last_end'))}; "
+            f"cooldown {length(values.get('cooldown'))} lifts {when(values.get('until'))}"
+        )
     return (
         f"the last changing remediation of {values['about']} ended {when(values.get('last_end'))}; "
         f"cooldown {length(values.get('cooldown'))} lifts {when(values.get('until'))}"

@@ -45,6 +45,7 @@ from controller.policy.state import NOTHING as NOTHING
 from controller.policy.state import OTHERS as OTHERS
 from controller.policy.state import ModelState as ModelState
 from controller.policy.types import DUE as DUE
+from controller.policy.types import LAST_KNOWN_GOOD as LAST_KNOWN_GOOD
 from controller.policy.types import Action as Action
 from controller.policy.types import AnalysisVerification as AnalysisVerification
 from controller.policy.types import Argument as Argument

@@ -116,6 +116,4 @@ def _read_output(outputs: Fields | None, key: str, fallback: str) -> str:
 def _read_version(place: Place) -> Argument:
     if place.value == "":
         place.want("a version or {expr: …}")
-    elif place.value == "lastKnownGood":
-        place.refuse('"lastKnownGood" is not supported yet, want a version or {expr: …}')
     return read_argument(place)

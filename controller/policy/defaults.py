@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Literal
 
 from controller.durations import format_duration
+from controller.policy.model import KnownGood
 from controller.policy.reading import Fields, Place
 from controller.policy.triggers import read_corroborations
 from controller.policy.types import Breaker, Budget, Corroboration, Limits, Mode, Severity
@@ -32,6 +33,7 @@ class Fallback:
     settle: timedelta
     hold: timedelta
     within: timedelta
+    known_good: KnownGood
 
 
 BUILT_IN = Fallback(
@@ -55,6 +57,7 @@ BUILT_IN = Fallback(
     settle=timedelta(minutes=10),
     hold=timedelta(minutes=5),
     within=timedelta(hours=4),
+    known_good=KnownGood(),
 )
 
 
@@ -79,9 +82,18 @@ def read_defaults(spec: Place) -> Fallback:
         hold=duration(fields, "for", BUILT_IN.hold, zero=True),
         within=duration(fields, "within", BUILT_IN.within),
     )
+    changed = replace(changed, known_good=read_known_good(fields, BUILT_IN.known_good))
     check_room(fields, changed.within, ("settle", changed.settle), ("for", changed.hold))
     own = fields.get("unless")
     return replace(changed, unless=read_unless(own, changed.unless)) if own else changed
+
+
+def read_known_good(fields: Fields, fallback: KnownGood) -> KnownGood:
+    """`lastKnownGood` of a Model, or of Defaults."""
+    if "lastKnownGood" not in fields:
+        return fallback
+    own = fields.at("lastKnownGood").fields("lastKnownGood")
+    return KnownGood(duration(own, "soak", fallback.soak), duration(own, "maxAge", fallback.max_age))
 
 
 def read_unless(own: Place | None, inherited: tuple[Corroboration, ...]) -> tuple[Corroboration, ...]:
@@ -90,7 +102,7 @@ def read_unless(own: Place | None, inherited: tuple[Corroboration, ...]) -> tupl
     An entry without `when` sets its own `within` for its type; one with `when` only adds to
     what is inherited, since the default is turned off by `dataQuality: ignore` alone.
     """
-    written = read_corroborations(own, "conditions") if own else ()
+    written = read_corroborations(own, "conditions", unless=True) if own else ()
     restated = {entry.type for entry in written if entry.when is None}
     return (*written, *(entry for entry in inherited if entry.type not in restated))
 

@@ -80,10 +80,11 @@ _WAIT = Key("Once a trigger is true, wait so long for what else comes, then ask 
 _UNLESS = Key(
     "Conditions under which nothing is done. They join the default, an open ml.data.quality.failed and six hours "
     "after it before steps that change; an entry of that type without `when` takes its place.",
-    _list(_object("corroboration")),
+    _list(_object("inhibition")),
 )
 _DATA_QUALITY = Key("ignore turns the default `unless` off; nothing else does.", _one_of("ignore"))
 _LIMITS = Key("What holds remediations back.", _object("limits"))
+_KNOWN_GOOD = Key("Which version of a model counts as known to be good.", _object("lastKnownGood"))
 _APPROVAL = Key("How a person is asked.", _object("approval"))
 _TIME_ZONE = Key("An IANA time zone, as Europe/Rome.", _text(), "Etc/UTC")
 _CRON = Key(
@@ -324,10 +325,14 @@ _POLICY: Mapping[str, Mapping[str, Key]] = {
         "type": Key("An event type.", _text(), required=True),
         "when": Key("A CEL expression over the newest event of the condition; else true.", _EXPRESSION),
         "within": Key(
-            "In require: also met where the condition was last seen at most so long ago. In unless: holds so long "
-            "after its end. Without it the condition must be open.",
-            _DURATION,
+            "Also met where the condition was last seen at most so long ago. Without it it must be open.", _DURATION
         ),
+        "versions": Key("With any, what is said of a version that no longer serves counts too.", _one_of("any")),
+    },
+    "inhibition": {
+        "type": Key("An event type.", _text(), required=True),
+        "when": Key("A CEL expression over the newest event of the condition; else true.", _EXPRESSION),
+        "within": Key("Holds so long after its end. Without it only while it is open or unknown.", _DURATION),
     },
     "limits": {
         "cooldown": Key(
@@ -405,6 +410,16 @@ _OTHERS: Mapping[str, Mapping[str, Key]] = {
             {**_ANYTHING, "object": "gitops"},
         ),
         "inputs": Key("The datasets that it reads: what is wrong with one is wrong for it.", _list(_object("input"))),
+        "lastKnownGood": _KNOWN_GOOD,
+    },
+    "lastKnownGood": {
+        "soak": Key(
+            "How long a version must have been stable, with a live detector and no open performance condition, to "
+            "count as good.",
+            _DURATION,
+            "72h",
+        ),
+        "maxAge": Key("So long after it last served it is gone back to without asking a person.", _DURATION, "60d"),
     },
     "input": {
         "dataset": Key("Its name, as senders write it in data.dataset.", _text(maxLength=253), required=True),
@@ -439,6 +454,7 @@ _OTHERS: Mapping[str, Mapping[str, Key]] = {
         "settle": _SETTLE,
         "for": _FOR,
         "within": _WITHIN,
+        "lastKnownGood": _KNOWN_GOOD,
     },
     "freeze": {
         "models": Key(

@@ -45,7 +45,8 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "consecutive": ("periods", "every", "timeZone", "missing"),
     "schedule": ("cron", "timeZone", "spread"),
     "since": ("last", "atLeast"),
-    "corroboration": ("type", "when", "within"),
+    "corroboration": ("type", "when", "within", "versions"),
+    "inhibition": ("type", "when", "within"),
     "limits": ("cooldown", "budget", "breaker", "maxAge", "minSamples", "scope"),
     "budget": ("max", "within"),
     "breaker": ("failures", "within"),
@@ -71,8 +72,9 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "quiet verification": ("quiet", "settle", "within"),
     "resolved verification": ("resolved", "settle", "for", "within"),
     "expression": ("expr",),
-    "model": ("baseline", "serving", "versionNames", "gitops", "inputs"),
+    "model": ("baseline", "serving", "versionNames", "gitops", "inputs", "lastKnownGood"),
     "input": ("dataset", "features"),
+    "lastKnownGood": ("soak", "maxAge"),
     "serving": ("kind", "name", "version"),
     "serving version": ("image", "env", "label", "container"),
     "gitops": ("workflowTemplateRef", "parameters"),
@@ -88,6 +90,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "settle",
         "for",
         "within",
+        "lastKnownGood",
     ),
     "freeze": ("models", "cron", "duration", "start", "end", "timeZone", "spread"),
     "frozen models": ("names", "matchLabels"),
@@ -95,13 +98,11 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 }
 
 LATER: Mapping[str, tuple[str, ...]] = {
-    "corroboration": ("versions",),
     "step": ("registry", "confirm"),
     "reference": ("clusterScope",),
     "request": ("status", "done", "failed"),
     "command": ("outputs",),
-    "model": ("registry", "groundTruth", "lastKnownGood"),
+    "model": ("registry", "groundTruth"),
     "serving version": ("alias",),
-    "defaults": ("lastKnownGood",),
 }
 """Keys that the design knows and this version does not: refused with another hint than a typing error."""

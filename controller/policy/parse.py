@@ -15,6 +15,7 @@ from controller.policy.defaults import (
     ignores_quality,
     read_approval,
     read_defaults,
+    read_known_good,
     read_limits,
     read_mode,
     read_severity,
@@ -81,6 +82,7 @@ def read_model(text: dict[str, Any]) -> tuple[Model, list[str]]:
         serving=read_serving(fields),
         version_names=read_version_names(fields),
         gitops=read_gitops(fields),
+        known_good=read_known_good(fields, fallback_of(text.get("defaults"), []).known_good),
         inputs=_read_inputs(fields.at("inputs")) if "inputs" in fields else (),
     )
     return _keep(model, faults, _models), faults

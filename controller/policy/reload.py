@@ -80,7 +80,7 @@ def accept(
     models = [
         chosen_model[1]
         for document in _of_kind("Model", candidates)
-        if (chosen_model := choice.take(document, read_model))
+        if (chosen_model := choice.take(_with_known_good(document, defaults.get(document.namespace)), read_model))
     ]
     freezes = [
         chosen_freeze[1]
@@ -170,6 +170,12 @@ def _with_defaults(document: Document, defaults: Mapping[str, Any] | None) -> Do
         return document
     text = {**document.text, "defaults": dict(defaults)}
     return replace(document, text=text, digest=digest_of(text))
+
+
+def _with_known_good(document: Document, defaults: Mapping[str, Any] | None) -> Document:
+    """A Model's document as it is in force: beside its own text what its namespace's Defaults say of models."""
+    said = {key: value for key, value in (defaults or {}).items() if key == "lastKnownGood"}
+    return _with_defaults(document, said or None)
 
 
 def _policy_of(document: Document, installation: Installation) -> _Read[Policy]:

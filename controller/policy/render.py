@@ -19,6 +19,7 @@ from controller.policy.expression import Expression, ExpressionError
 from controller.policy.model import GitOps, Model
 from controller.policy.serving import NoPlace, check_version, normalised
 from controller.policy.types import (
+    LAST_KNOWN_GOOD,
     Action,
     AnalysisVerification,
     Argument,
@@ -153,7 +154,12 @@ def _parameter(argument: Argument, bindings: Bindings) -> str:
 
 
 def _version(argument: Argument, bindings: Bindings, model: Model) -> str:
-    """The version to set; from an event it may be anything, so it must fit where it is written."""
+    """The version to set; from an event it may be anything, so it must fit where it is written.
+
+    The last known good one is told when the intent is written: until then another may have become it.
+    """
+    if argument == LAST_KNOWN_GOOD:
+        return LAST_KNOWN_GOOD
     version = normalised(_parameter(argument, bindings), model.version_names)
     if model.serving is not None and model.serving.version is not None:
         try:

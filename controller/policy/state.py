@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, TypeAlias
 
 OTHERS = "others"
@@ -81,6 +81,19 @@ class ModelState:
         if version is None or self.serving is None:
             return False
         return version not in (self.stable, self.canary, self.arriving)
+
+    def to_go_back_to(self) -> tuple[str | None, str | None]:
+        """The last known good version; or why there is nothing to go back to, for people."""
+        good = self.last_known_good
+        if good is None:
+            return None, "no version of the model is known to be good"
+        if good == self.serving and self.canary is None and self.arriving is None:
+            return None, f"version {good}, the last known to be good, is what serves now"
+        return good, None
+
+    def good_too_old(self, max_age: timedelta, now: datetime) -> bool:
+        """Whether the last known good version served so long ago that a person is to be asked before it does again."""
+        return self.good_until is not None and now - self.good_until > max_age
 
     def shown(self) -> dict[str, Any]:
         """What expressions see of it; what is not known is absent."""

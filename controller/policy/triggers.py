@@ -30,9 +30,9 @@ def read_triggers(place: Place) -> tuple[Trigger, ...]:
     return triggers
 
 
-def read_corroborations(place: Place, wanted: str) -> tuple[Corroboration, ...]:
+def read_corroborations(place: Place, wanted: str, *, unless: bool = False) -> tuple[Corroboration, ...]:
     """The entries of `require` or `unless`."""
-    return tuple(_read_corroboration(item) for item in place.items(wanted))
+    return tuple(_read_corroboration(item, unless=unless) for item in place.items(wanted))
 
 
 def _read_trigger(place: Place) -> Trigger:
@@ -161,10 +161,12 @@ def read_cron(fields: Fields) -> Cron | None:
         return None
 
 
-def _read_corroboration(place: Place) -> Corroboration:
-    fields = place.fields("corroboration")
+def _read_corroboration(place: Place, *, unless: bool) -> Corroboration:
+    fields = place.fields("inhibition" if unless else "corroboration")
     kind, when, within = read_type(fields), fields.get("when"), fields.get("within")
-    return Corroboration(kind, when.condition() if when else None, within.duration() if within else None)
+    versions = None if unless else fields.get("versions")
+    any_version: Literal["any"] | None = versions.one_of("any") if versions else None
+    return Corroboration(kind, when.condition() if when else None, within.duration() if within else None, any_version)
 
 
 def read_type(fields: Fields, *, required: bool = True) -> str:

@@ -30,12 +30,14 @@ DUE = "modelmend.due"
 class Corroboration:
     """An entry of `require` or `unless`: an event type, and what must be true of its newest event.
 
-    `within` None: only while the condition is open (or, for `unless`, unknown).
+    `within` None: only while the condition is open (or, for `unless`, unknown). `versions` None: in `require`,
+    what is said of a version that no longer serves does not count.
     """
 
     type: str
     when: Expression | None = None
     within: timedelta | None = None
+    versions: Literal["any"] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -91,6 +91,7 @@ class ActionReason(StrEnum):
     NO_CANARY = "no_canary"
     PAUSED = "paused"
     TARGET_MANAGED = "target_managed"
+    NO_KNOWN_GOOD = "no_known_good"
     REVERTED = "reverted"
     OBJECT_LOST = "object_lost"
     NO_CLUSTER = "no_cluster"

@@ -11,7 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, exists, func, select
 
-from controller.schema import acts, due, events, questions, remediations
+from controller.schema import acts, due, events, models, questions, remediations
 from controller.store.remediations import TO_BEGIN, TO_STOP
 
 
@@ -27,6 +27,7 @@ class Agenda:
     questions_due: datetime | None
     remediations_due: datetime | None
     dates_due: datetime | None
+    soaks_due: datetime | None
 
     @property
     def questions(self) -> bool:
@@ -46,8 +47,13 @@ class Agenda:
     @property
     def next_due(self) -> datetime | None:
         """The next date."""
-        dates = self.questions_due, self.remediations_due, self.dates_due
+        dates = self.questions_due, self.remediations_due, self.dates_due, self.soaks_due
         return min((date for date in dates if date), default=None)
+
+    @property
+    def soaks(self) -> bool:
+        """Whether it is to be asked of a version whether it has proved to be good."""
+        return self.soaks_due is not None and self.soaks_due <= self.now
 
 
 # Built once: SQLAlchemy takes longer to build such a statement than SQLite to answer it.
@@ -59,6 +65,7 @@ _ASK = select(
     select(func.min(questions.c.retry_at)).scalar_subquery(),
     select(func.min(remediations.c.next_at)).where(remediations.c.ended_at.is_(None)).scalar_subquery(),
     select(func.min(due.c.next_at)).scalar_subquery(),
+    select(func.min(models.c.soaks_at)).scalar_subquery(),
 )
 
 

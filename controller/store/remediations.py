@@ -16,9 +16,20 @@ from sqlalchemy import Connection, Text, bindparam, func, insert, literal_column
 from controller import schema
 from controller.errors import Conflict
 from controller.judge import ConditionEnd, Sample, Verdict
-from controller.policy import Model, Policy, Step, Target, known_model, known_policy, model_from_text, policy_from_text
+from controller.policy import (
+    LAST_KNOWN_GOOD,
+    Model,
+    Policy,
+    Step,
+    Target,
+    known_model,
+    known_policy,
+    model_from_text,
+    policy_from_text,
+)
 from controller.policy.undoing import undoing
 from controller.remediation import IN_CLUSTER, Acted, Cause, Intent, Phase, Remediation, Transition
+from controller.store import states
 from controller.store.leader import Turn
 from controller.store.plain import plain
 
@@ -152,7 +163,7 @@ def save(turn: Turn, transition: Transition, input_seq: int) -> None:
         raise Conflict(f"remediation {after.id} is no longer at version {after.version - 1}")
     _record(turn, transition, input_seq, from_phase=transition.from_phase)
     if after.phase is Phase.RUNNING and transition.from_phase is not Phase.RUNNING:
-        turn.conn.execute(_ADD_INTENT, _intent_row(after))
+        turn.conn.execute(_ADD_INTENT, _intent_row(turn.conn, after))
     if after.phase.terminal:
         turn.conn.execute(_LET_GO, {"b_id": after.id})
     if after.phase.terminal and transition.from_phase is Phase.STOPPING:  # not seen to stop: nobody waits any longer
@@ -187,14 +198,18 @@ def _row(r: Remediation) -> dict[str, Any]:
     }
 
 
-def _intent_row(r: Remediation) -> dict[str, Any]:
+def _intent_row(conn: Connection, r: Remediation) -> dict[str, Any]:
+    end_state = r.parameters[r.step]["action"]
+    if end_state.get("to") == LAST_KNOWN_GOOD:  # written down as a version: another may become it while this is done
+        version, refused = states.read(conn, (r.namespace, r.model)).to_go_back_to()
+        end_state = end_state | {"to": version, "refused": refused}
     return {
         "remediation_id": r.id,
         "step": r.step,
         "attempt": r.attempt,
         "action": r.parameters[r.step]["kind"],
         "key": r.key,
-        "end_state": r.parameters[r.step]["action"],
+        "end_state": end_state,
         "first_tried_at": r.phase_since if r.parameters[r.step]["kind"] in IN_CLUSTER else None,
     }
 

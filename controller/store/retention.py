@@ -158,6 +158,7 @@ def _steps(now: datetime, retention: Retention, first_kept: int) -> Iterator[_St
             (schema.targets, schema.targets.c.remediation_id),
         ),
     )
+    yield _Step(schema.observations, lambda _: (_B.remediation_id == "") & (_B.at < old))  # of serving objects
     yield _Step(
         schema.decisions,
         lambda _: (

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from controller.decision import Bar, Frozen, HoldFacts, Holding, Situation, TriggerFacts, breaker_trips
+from controller.decision import Bar, Frozen, HoldFacts, Holding, Situation, TriggerFacts, breaker_trips, outdated
 from controller.events.condition import Condition, Dataset, Subject, about_of
 from controller.events.event import Event, feature_of
 from controller.policy import (
@@ -23,6 +23,7 @@ from controller.policy import (
     Policy,
     Since,
     Trigger,
+    version_of,
 )
 from controller.silences import paused, silenced
 from controller.store.causes import causes_of, shared_cause
@@ -226,9 +227,9 @@ def _done_since(used: Used, policy: Policy) -> datetime | None:
     return last if last and (counted is None or last > datetime.fromisoformat(counted)) else None
 
 
-def evidence_floor(policy: Policy, past: list[Past]) -> datetime | None:
-    """Evidence counts when later than this: the last acting remediation's end, and this policy's last one's."""
-    floors = []
+def evidence_floor(policy: Policy, past: list[Past], state: ModelState) -> datetime | None:
+    """Evidence counts when later than this: deployment, the last acting remediation's end, this policy's last one's."""
+    floors = [] if state.deployed_at is None else [state.deployed_at]
     for found in past:
         own = (found.policy_ns, found.policy) == (policy.namespace, policy.name)
         if found.mode == "audit":
@@ -250,7 +251,7 @@ def _trigger_facts(
         when, error = _test(trigger.when, used.bindings)
     counted = Tally(0)
     if trigger.counter is not None and when:
-        counted = ledger.seen(policy, trigger, used.key, evidence_floor(policy, ledger.past(used.key)))
+        counted = ledger.seen(policy, trigger, used.key, evidence_floor(policy, ledger.past(used.key), used.state))
     condition = used.condition
     is_open = condition is not None and condition.state(ledger.turn.now) == "open"
     return TriggerFacts(
@@ -284,9 +285,20 @@ def _met(ledger: Ledger, model: Model, need: Corroboration) -> str | None:
     now = ledger.turn.now
     for condition in _matching(ledger, model, need):
         recent = need.within is not None and condition.last_seen >= now - need.within
-        if (condition.state(now) == "open" or recent) and _asked(ledger, model, condition, need) is True:
+        if not (condition.state(now) == "open" or recent) or _asked(ledger, model, condition, need) is not True:
+            continue
+        if need.versions == "any" or not _about_former(ledger, model, condition):
             return condition.id
     return None
+
+
+def _about_former(ledger: Ledger, model: Model, condition: Condition) -> bool:
+    """Whether its newest event is about a version that no longer serves."""
+    state = ledger.state((model.namespace, model.name))
+    if state.serving is None:
+        return False
+    newest = ledger.find_event(condition.event_seq)
+    return newest is not None and state.former(version_of(newest, model))
 
 
 def _asked(ledger: Ledger, model: Model, condition: Condition, need: Corroboration) -> bool | None:
@@ -365,4 +377,5 @@ def hold_facts(
         silences=silences(ledger, used.event, policy, used.model),
         frozen=frozen,
         shared=shared_cause(ledger, policy, causes_of(policy, used.event, used.model)),
+        outdated=outdated(used.event, used.model, used.state, last_seen) if first else None,
     )

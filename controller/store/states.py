@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from datetime import datetime
 
-from sqlalchemy import Connection, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, exists, insert, or_, select, update
 
 from controller import schema
 from controller.policy import ModelState
@@ -22,6 +22,17 @@ _SOAKED = (
     .where(_M.soaks_at <= bindparam("now"))
     .order_by(_M.soaks_at, _M.namespace, _M.name)
     .limit(bindparam("most"))
+)
+_R = schema.remediations.c
+_AT_WORK = (
+    select(_R.id)
+    .where(
+        *(_R.namespace == bindparam("namespace"), _R.model == bindparam("name"), _R.mode != "audit"),
+        *(_R.started_at <= bindparam("at"), _R.ended_at.is_(None) | (_R.ended_at >= bindparam("at"))),
+        exists().where(schema.intents.c.remediation_id == _R.id),
+    )
+    .order_by(_R.started_at.desc(), _R.id)
+    .limit(1)
 )
 _LOOK_AT = update(schema.models).where(_M.namespace == bindparam("b_namespace"), _M.name == bindparam("b_name"))
 
@@ -41,6 +52,11 @@ def read_all(conn: Connection, keys: Collection[ModelKey]) -> dict[ModelKey, Mod
             if (row[0], row[1]) in keys:
                 found[row[0], row[1]] = ModelState(*row[2:])
     return found
+
+
+def at_work(conn: Connection, key: ModelKey, at: datetime) -> str | None:
+    """The remediation that had begun an action on the model and was not over at that time, the newest; None: none."""
+    return conn.execute(_AT_WORK, {"namespace": key[0], "name": key[1], "at": at}).scalar()
 
 
 def observe(turn: Turn, input_seq: int, seen: Serves) -> None:

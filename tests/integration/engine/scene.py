@@ -198,6 +198,8 @@ class Scene:
             dates = list(conn.execute(select(q.retry_at).where(q.retry_at > self.clock())).scalars())
             dates += conn.execute(select(r.next_at).where(r.ended_at.is_(None), r.next_at > self.clock())).scalars()
             dates += conn.execute(select(d.next_at).where(d.next_at > self.clock())).scalars()
+            soaks_at = schema.models.c.soaks_at
+            dates += conn.execute(select(soaks_at).where(soaks_at > self.clock())).scalars()
         return min(dates, default=None)
 
     def settle(self) -> None:

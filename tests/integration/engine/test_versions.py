@@ -10,7 +10,7 @@ from controller.policy import ModelState
 from controller.store import states
 from tests.integration.engine.again import compare
 from tests.integration.engine.objects import Objects
-from tests.integration.engine.scene import DEGRADED, DRIFT, Scene, Staged, policy
+from tests.integration.engine.scene import CHECKED, DEGRADED, DRIFT, RECOVERED, Scene, Staged, policy
 
 DEPLOYED = "ml.model.deployed"
 TRAINED = "ml.model.trained"
@@ -183,3 +183,181 @@ def test_what_a_remediation_brings_is_ours(scene: Scene):
     scene.shown("Rollout", rollout("v6", "b"))
     assert known(scene).deployed_by == scene.remediation().id
     assert known(scene) == replace(known(scene))
+
+
+def test_what_is_said_of_a_former_version_is_stale(scene: Scene):
+    """And a question that was open about it is closed by the change, without an event."""
+    scene.adopt(ROLLOUT, policy("wait: 5m"))
+    scene.shown("Rollout", rollout("v5", "a"))
+    waiting = scene.send(modelVersion="v5")
+    assert scene.story(waiting) == ["waiting"]
+    scene.shown("Rollout", rollout("v6", "b"))
+    assert scene.story(waiting) == ["waiting", "stale"]
+    values = scene.decisions(waiting)[-1]._mapping["values"]
+    assert values == {"why": "former_version", "version": "v5", "stable": "v6", "canary": None}
+    assert scene.questions() == []
+    assert scene.story(scene.send(modelVersion="v5")) == ["stale"]
+    compare(scene)
+
+
+def test_a_question_about_a_former_version_hands_over_to_what_is_said_of_the_new_one(scene: Scene):
+    """The newest open condition that is not outdated is asked instead."""
+    scene.adopt(ROLLOUT, policy(f"triggers: [{{type: {DEGRADED}}}]\nwait: 2h\nlimits: {{cooldown: 1s}}"))
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.shown("Rollout", rollout("v6", "b", "a"))
+    of_canary = scene.send(DEGRADED, modelVersion="v6", metric="auc")
+    of_stable = scene.send(DEGRADED, modelVersion="v5", metric="f1")
+    scene.advance("1h")
+    scene.shown("Rollout", rollout("v6", "b"))
+    assert scene.story(of_stable) == ["waiting", "stale"]
+    assert scene.story(of_canary) == ["waiting", "waiting"]
+    scene.advance("1h")
+    assert scene.story(of_canary)[-1] == "remediate"
+    compare(scene)
+
+
+def test_a_former_version_corroborates_only_where_any_is_said(scene: Scene):
+    """`require` is not met by what is said of v5 once v6 serves; with `versions: any` it is."""
+    need = f"triggers: [{{type: {DRIFT}, require: [{{type: {DEGRADED}, within: 7d%s}}]}}]\nlimits: {{cooldown: 1s}}"
+    scene.adopt(ROLLOUT, policy(need % "", name="own"), policy(need % ", versions: any", name="any"))
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.send(DEGRADED, modelVersion="v5")
+    scene.advance("1h")
+    scene.shown("Rollout", rollout("v6", "b"))
+    scene.advance("1h")
+    drift = scene.send(modelVersion="v6")
+    assert scene.story(drift, "own") == ["uncorroborated"]
+    assert scene.story(drift, "any") == ["remediate"]
+    compare(scene)
+
+
+def test_evidence_counts_from_the_deployment_on(scene: Scene):
+    """Three of four, then a deployment: it counts anew."""
+    count = f"triggers: [{{type: {DRIFT}, count: {{atLeast: 2, within: 7d}}}}]\nlimits: {{cooldown: 1s}}"
+    scene.adopt(ROLLOUT, policy(count))
+    scene.shown("Rollout", rollout("v5", "a"))
+    assert scene.story(scene.send(feature="a")) == ["accumulating"]
+    scene.advance("1h")
+    scene.shown("Rollout", rollout("v6", "b"))
+    scene.advance("1h")
+    assert scene.story(scene.send(feature="b")) == ["accumulating"]
+    scene.advance("1h")
+    assert scene.story(scene.send(feature="c")) == ["remediate"]
+    compare(scene)
+
+
+def test_a_deployment_by_others_starts_the_cooldown(scene: Scene):
+    """The values name it; a page is not held back by it; ours does not count twice."""
+    scene.adopt(ROLLOUT, policy(), policy("steps: [{name: page, page: {}}]", name="tell"))
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.shown("Rollout", rollout("v6", "b"))
+    scene.advance("1h")
+    drift = scene.send()
+    assert scene.story(drift, "retrain") == ["cooldown"]
+    assert scene.decisions(drift, "retrain")[0]._mapping["values"]["by"] == "deployment by others"
+    assert scene.story(drift, "tell")[0] == "remediate"
+    scene.advance("24h")
+    assert scene.story(drift, "retrain")[-1] == "remediate"
+    compare(scene)
+
+
+def test_a_training_by_others_starts_the_cooldown(stage_on_both: Staged):
+    """As `ml.model.trained` tells it."""
+    scene = stage_on_both(policy())
+    scene.send(TRAINED)
+    drift = scene.send()
+    assert scene.story(drift) == ["cooldown"]
+    assert scene.decisions(drift)[0]._mapping["values"]["by"] == "training by others"
+
+
+SOAKING = ROLLOUT + "  lastKnownGood: {soak: 3d, maxAge: 10d}\n"
+
+
+def test_a_version_that_soaks_becomes_known_to_be_good(scene: Scene):
+    """Stable for `soak`, with a live detector and no performance condition: good since then; without, not yet."""
+    scene.adopt(SOAKING, policy())
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.advance("2d")
+    assert known(scene).last_known_good is None
+    scene.advance("2d")
+    assert known(scene).last_known_good is None  # nobody looked
+    scene.send(CHECKED)
+    scene.advance("2h")
+    state = known(scene)
+    assert (state.last_known_good, state.good_by, state.soaks_at) == ("v5", "soak", None)
+    scene.shown("Rollout", rollout("v6", "b"))
+    assert (known(scene).last_known_good, known(scene).good_until) == ("v5", scene.clock())
+    compare(scene)
+
+
+def test_a_version_that_degrades_does_not_become_good(scene: Scene):
+    """While a performance condition is open since it serves; over, it does."""
+    scene.adopt(SOAKING)
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.advance("1d")
+    scene.send(DEGRADED, modelVersion="v5")
+    scene.advance("60h")
+    scene.send(CHECKED, source="urn:other")
+    scene.advance("2h")
+    assert known(scene).last_known_good is None
+    scene.send(RECOVERED, modelVersion="v5")
+    scene.advance("2h")
+    assert known(scene).last_known_good == "v5"
+    compare(scene)
+
+
+BACK = policy(
+    f"triggers: [{{type: {DEGRADED}}}]\nlimits: {{cooldown: 1s}}\n"
+    "steps: [{name: back, rollout: {to: lastKnownGood}, verify: none}, {name: page, page: {}}]",
+    name="back",
+)
+
+
+def end_state(scene: Scene) -> dict[str, Any]:
+    """What the newest intent is about to do."""
+    return scene.rows(schema.intents, order=schema.intents.c.id)[-1].end_state
+
+
+def test_back_to_the_last_known_good_is_written_down_as_a_version(scene: Scene):
+    """Resolved when the intent is written; the decision still says what was meant."""
+    scene.adopt(SOAKING, BACK)
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.send(CHECKED)
+    scene.advance("2d")
+    scene.send(CHECKED)
+    scene.advance("2d")
+    scene.shown("Rollout", rollout("v6", "b"))
+    scene.send(DEGRADED, modelVersion="v6")
+    assert end_state(scene)["to"] == "v5"
+    assert scene.remediation().parameters[0]["action"]["to"] == "lastKnownGood"
+    assert scene.remediation().version_before == "v6"
+    compare(scene)
+
+
+@pytest.mark.parametrize("good", [False, True])
+def test_there_may_be_nothing_to_go_back_to(scene: Scene, good: bool):
+    """None known, or it is what serves: the intent says why, and no version."""
+    scene.adopt(SOAKING, BACK)
+    scene.shown("Rollout", rollout("v5", "a"))
+    if good:
+        scene.advance("3d")
+        scene.send(CHECKED)
+        scene.advance("2h")
+    scene.send(DEGRADED, modelVersion="v5")
+    assert end_state(scene)["to"] is None
+    wanted = "version v5, the last known to be good, is what serves now" if good else "no version of the model"
+    assert wanted in end_state(scene)["refused"]
+
+
+def test_an_old_version_asks_a_person_first(scene: Scene):
+    """It last served longer than `maxAge` ago: nothing is begun."""
+    scene.adopt(SOAKING, BACK)
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.advance("3d")
+    scene.send(CHECKED)
+    scene.advance("2h")
+    scene.shown("Rollout", rollout("v6", "b"))
+    scene.advance("11d")
+    scene.send(DEGRADED, modelVersion="v6")
+    assert scene.remediation().phase == "AwaitingApproval"
+    assert scene.rows(schema.intents) == []

@@ -257,7 +257,7 @@ def test_a_message_is_one_line_whatever_a_key_holds(installation):
     text = 'kind: Model\nmetadata: {name: m}\nspec: {"a\\nb\\e[31m": 1}\n'
     problems = build_set(parse_documents(text, "m.yaml")[0], installation)[1]
     assert [str(problem) for problem in problems] == [
-        'm.yaml: Model "default/m": spec.a\\nb\\x1b[31m: unknown key, want baseline, serving, versionNames, gitops or inputs'
+        'm.yaml: Model "default/m": spec.a\\nb\\x1b[31m: unknown key, want baseline, serving, versionNames, gitops, inputs or lastKnownGood'
     ]
 
 

@@ -42,7 +42,7 @@ spec:
     type: ml.data.drift.detected
     when: 'data.driftScore > 0.3'
     distinct: {of: data.feature, atLeast: 3, within: 1d}
-    require: [{type: ml.performance.degraded, when: 'data.value < 0.9', within: 2d}]
+    require: [{type: ml.performance.degraded, when: 'data.value < 0.9', within: 2d, versions: any}]
   - {name: often, type: ml.data.drift.detected, count: {atLeast: 3, within: 1d}}
   - {name: long, type: ml.performance.degraded, sustained: 30m}
   wait: 5m
@@ -100,6 +100,7 @@ spec:
   versionNames: ["salary-{version}", "{version}"]
   gitops: {workflowTemplateRef: {name: git-set-version}, parameters: {path: deploy/salary}}
   inputs: [{dataset: "feast:customers", features: [salary, "age_*"]}]
+  lastKnownGood: {soak: 3d, maxAge: 30d}
 ---
 kind: Model
 metadata: {name: other, namespace: ml}
@@ -133,6 +134,7 @@ spec:
   settle: 5m
   for: 5m
   within: 4h
+  lastKnownGood: {soak: 3d, maxAge: 30d}
 ---
 kind: Freeze
 metadata: {name: weekend, namespace: ml}
@@ -315,12 +317,14 @@ def test_lengths_that_hold_by_default_are_the_parsers():
     """A duration that `kubectl explain` calls the default is the one that the parser falls back to."""
     for name, keys in OBJECTS.items():
         for key, described in keys.items():
-            if key in DEFAULTS and described.default is not None:
+            if key in DEFAULTS and described.default is not None and name != "lastKnownGood":
                 assert parse_duration(described.default) == DEFAULTS[key], (name, key)
     for name, length in TIMEOUTS.items():
         assert OBJECTS[name]["timeout"].default == format_duration(length)
         if name in OBJECTS["timeout"]:
             assert OBJECTS["timeout"][name].default == format_duration(length)
+    for key, length in {"soak": BUILT_IN.known_good.soak, "maxAge": BUILT_IN.known_good.max_age}.items():
+        assert parse_duration(OBJECTS["lastKnownGood"][key].default or "") == length
     assert OBJECTS["rollout verification"]["every"].default == format_duration(ROLLOUT_EVERY)
     assert OBJECTS["consecutive"]["every"].default == format_duration(DAY)
     assert OBJECTS["command verification"]["every"].default == format_duration(EVERY)
@@ -353,7 +357,7 @@ def test_other_defaults_are_the_parsers():
         ("freeze", "spread"): "0s",
     }
     assert {place: told[place] for place in expected} == expected
-    lengths = {*DEFAULTS, "timeout", "every", *OBJECTS["timeout"]}
+    lengths = {*DEFAULTS, "timeout", "every", "soak", *OBJECTS["timeout"]}
     assert [
         place
         for place, default in told.items()
