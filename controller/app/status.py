@@ -9,7 +9,7 @@ from typing import Any
 
 from controller.app.cluster import Entry, Key
 from controller.app.documents import Reading
-from controller.policy import Document, Policy
+from controller.policy import Document, ModelState, Policy
 from controller.store.newest import Name, Newest, Shown
 
 Status = dict[str, Any]
@@ -73,11 +73,16 @@ def policy_status(decision: Newest, shown: Mapping[str, Any]) -> Status:
     }
 
 
-def model_status(remediation: Shown | None, version: str | None, *, version_known: bool) -> Status:
-    """What a model says of its remediations, and of its version once that was asked for."""
+def model_status(remediation: Shown | None, state: ModelState) -> Status:
+    """What a model says of its remediations, and of its versions as far as they are known."""
     status: Status = {"phase": remediation.phase if remediation and remediation.ended is None else IDLE}
-    if version_known:
-        status["version"] = version
+    status |= {
+        "version": state.serving,
+        "versionSince": moment(state.stable_since) if state.serving and state.stable_since else None,
+        "canary": state.canary,
+        "lastKnownGood": state.last_known_good,
+        "lastKnownGoodSince": moment(state.good_since) if state.good_since else None,
+    }
     if remediation is not None:
         status["lastRemediation"] = {
             "id": remediation.id,

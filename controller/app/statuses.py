@@ -16,12 +16,14 @@ from typing import Any
 
 from controller.app.cluster import ClusterDocuments, Key, Object
 from controller.app.documents import Reading
-from controller.app.facts import Rows, Versions
+from controller.app.facts import Rows
 from controller.app.status import Judgement, Status, difference, model_status, policy_status
 from controller.errors import Conflict, ModelmendError, TemporaryError
 from controller.kube import KINDS, Kube, NotFound
-from controller.policy import PolicySet
+from controller.policy import NOTHING, ModelState, PolicySet
+from controller.store import states
 from controller.store.database import Database, system_clock
+from controller.store.newest import Name
 
 log = logging.getLogger(__name__)
 
@@ -57,7 +59,7 @@ class Statuses:
         self._rest = 0.0
         self._away = False
         self._stop = threading.Event()
-        self._versions = Versions(kube, self._stop)
+        self._states: dict[Name, ModelState] = {}
         self._thread = threading.Thread(target=self._run, name="statuses", daemon=True)
 
     def start(self) -> None:
@@ -101,8 +103,8 @@ class Statuses:
         policies = {key[1:] for key in current if key[0] == "RemediationPolicy"}
         models = {key[1:] for key in current if key[0] == "Model"}
         self._rows.look(policies, models)
-        in_force = reading.accepted.policies.models
-        self._versions.read(in_force[name] for name in models if name in in_force)
+        with self._db.read() as conn:
+            self._states = states.read_all(conn, models)
         self._written = {key: at for key, at in self._written.items() if key in seen and _version(seen[key][0]) == at}
         self._delays = {key: delay for key, delay in self._delays.items() if key in seen}
         due = []
@@ -120,8 +122,7 @@ class Statuses:
         if key[0] == "RemediationPolicy" and (decision := self._rows.decisions.get(name)):
             status |= policy_status(decision, shown)
         if key[0] == "Model":
-            known, version = self._versions.of(name)
-            status |= model_status(self._rows.remediations.get(name), version, version_known=known)
+            status |= model_status(self._rows.remediations.get(name), self._states.get(name, NOTHING))
         return status
 
     def _write_few(self, due: list[tuple[Key, Object, dict[str, Any]]]) -> None:

@@ -21,6 +21,20 @@ def _remediation_of(key: str) -> Cell:
     return cell
 
 
+def _version_of(key: str, since_key: str) -> Cell:
+    """A version and since when; one that is not known to serve any more stands in brackets."""
+    age = since(since_key)
+
+    def cell(row: Row, now: datetime) -> str:
+        version = row.get(key)
+        if not version:
+            return "-"
+        named = f"({version})" if key == "stable" and row.get("unknownSince") else version
+        return f"{named} {age(row, now)}" if row.get(since_key) else str(named)
+
+    return cell
+
+
 def _written(key: str, otherwise: str) -> Cell:
     """What a policy's document says, else its namespace's Defaults, else the built-in default."""
 
@@ -91,6 +105,9 @@ _CONDITIONS: Sequence[Column] = (
 _MODELS: Sequence[Column] = (
     ("MODEL", full_name("namespace", "name")),
     ("DOCUMENT", text("documented")),
+    ("STABLE", _version_of("stable", "stableSince")),
+    ("CANARY", text("canary")),
+    ("LAST KNOWN GOOD", _version_of("lastKnownGood", "goodSince")),
     ("LABELS", text("labels")),
     ("FIRST SEEN", since("firstSeen")),
     ("ACTIVE", _remediation_of("activeRemediation")),

@@ -95,6 +95,7 @@ class Situation:
     frozen: tuple[Frozen, ...] = ()
     done_since: datetime | None = None  # of `since`: when what was due was done by somebody
     shared: Shared | None = None  # of a policy that correlates
+    version: str | None = None  # that the event is about, by the model's own names
 
 
 @dataclass(frozen=True, slots=True)

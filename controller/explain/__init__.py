@@ -142,6 +142,8 @@ def explain_remediation(remediation: Row, event: Row | None, decisions: Sequence
     own = [row for row in decisions if row["id"] == remediation["decision"]]
     headline = f"remediation {remediation['id']} of {_model(remediation)} by policy {_policy(remediation)}"
     notes = [f"answers {_headline(event)}"] if event else ["the event that it answers is no longer kept"]
+    if said := _versions(own):
+        notes.append(said)
     if remediation.get("continues"):
         notes.append(f"continues {remediation['continues']}")
     if remediation.get("holdReason"):
@@ -185,9 +187,26 @@ def _event_notes(event: Row, decisions: Sequence[Row], conditions: Sequence[Row]
         ended = f", ended {when(condition['ended'])} by {_ender(condition)}" if condition.get("ended") else ""
         since = when(condition["since"])
         notes.append(f"condition {condition['id']} is {condition['state']}: since {since}{ended}")
+    if said := _versions(decisions):
+        notes.append(said)
     if not event.get("decidedAt") and not decisions:
         notes.append("it is not decided yet")
     return tuple(notes)
+
+
+def _versions(decisions: Sequence[Row]) -> str:
+    """What served when the last of these was taken, and what of it the event is about; '': nothing is known."""
+    last: Row = next((row["situation"] for row in reversed(decisions) if row.get("situation")), {})
+    state, version = last.get("state") or {}, last.get("version")
+    stable = None if state.get("unknown_since") else state.get("stable")
+    told = [f"{stable} is stable"] if stable else []
+    told += [f"{state['canary']} is its canary"] if state.get("canary") else []
+    told += [f"{state['last_known_good']} is the last known good"] if state.get("last_known_good") else []
+    if not told:
+        return f"about version {version}; what serves is not known" if version else ""
+    role = {state.get("canary"): "the canary", stable: "the stable one"}.get(version, "neither")
+    about = f"about version {version}, {role}: " if version else ""
+    return about + ", ".join(told)
 
 
 def _ender(condition: Row) -> str:

@@ -48,6 +48,7 @@ def definitions() -> list[dict[str, Any]]:
             _status(_MODEL_STATUS),
             [
                 _column("Version", ".status.version"),
+                _column("Canary", ".status.canary"),
                 _column("Phase", ".status.phase"),
                 _column("Remediation", ".status.lastRemediation.id"),
                 _ACCEPTED,
@@ -208,7 +209,11 @@ _POLICY_STATUS: Schema = {
 }
 _MODEL_STATUS: Schema = {
     "phase": _told("The phase of its active remediation, or Idle."),
-    "version": _told("The version that its serving object asks for, as of half a minute ago."),
+    "version": _told("The stable version, as its serving object, an event or a verified remediation told it."),
+    "versionSince": _told("Since when it is known to be.", **_TIME),
+    "canary": _told("The version that serves beside it."),
+    "lastKnownGood": _told("The last version that was verified, or that soaked."),
+    "lastKnownGoodSince": _told("Since when it is known to be good.", **_TIME),
     "lastRemediation": {
         "description": "The newest remediation that was not only audited.",
         "type": "object",

@@ -129,6 +129,7 @@ def situation(
         fleet_active=ledger.fleet_active,
         fleet_limit=fleet_limit,
         state=used.state,
+        version=version_of(used.event, used.model),
     )
 
 

@@ -8,15 +8,10 @@ from typing import Any
 from sqlalchemy import Connection, Row, func, select, union
 
 from controller import schema
-from controller.store import listing, outbox_rows
+from controller.policy import ModelState
+from controller.store import listing, outbox_rows, states
 from controller.store.paging import Item, Page, instant, item, page
 
-_STATE = (
-    *("firstSeen", "stable", "stableSince", "canary", "arriving", "unknownSince", "learntFrom"),
-    *("deployedAt", "deployedBy", "trainedAt", "trainedBy", "toldReference", "referenceOf"),
-    *("lastKnownGood", "goodSince", "goodUntil", "goodBy"),
-)
-"""What is said of a model that nobody spoke of: nothing."""
 _D, _M, _R = schema.documents.c, schema.models.c, schema.remediations.c
 
 
@@ -121,19 +116,42 @@ def _document(conn: Connection, kind: str, namespace: str, name: str) -> Item | 
 
 
 def _model(conn: Connection, namespace: str, name: str) -> Item:
-    row = conn.execute(select(schema.models).where(_M.namespace == namespace, _M.name == name)).one_or_none()
-    bare: Item = dict.fromkeys(_STATE)
+    seen = conn.execute(select(_M.first_seen).where(_M.namespace == namespace, _M.name == name)).scalar()
     about: dict[str, Any] = {"namespace": namespace, "model": name, "limit": 1}
     active = listing.remediations(conn, active=True, **about)["items"]
     last = listing.remediations(conn, active=False, **about)["items"]
     document = _document(conn, "Model", namespace, name)
-    return (
-        bare
-        | (item(row) if row else {"namespace": namespace, "name": name})
-        | {
-            "documented": document is not None,
-            "labels": (document or {}).get("text", {}).get("metadata", {}).get("labels", {}),
-            "activeRemediation": active[0] if active else None,
-            "lastRemediation": last[0] if last else None,
-        }
-    )
+    return {
+        "namespace": namespace,
+        "name": name,
+        "firstSeen": instant(seen) if seen else None,
+        **_learnt(states.read(conn, (namespace, name))),
+        "documented": document is not None,
+        "labels": (document or {}).get("text", {}).get("metadata", {}).get("labels", {}),
+        "activeRemediation": active[0] if active else None,
+        "lastRemediation": last[0] if last else None,
+    }
+
+
+def _learnt(state: ModelState) -> Item:
+    """What is known of a model besides its document, as people read it."""
+    moments = {
+        "stableSince": state.stable_since,
+        "unknownSince": state.unknown_since,
+        "deployedAt": state.deployed_at,
+        "trainedAt": state.trained_at,
+        "goodSince": state.good_since,
+        "goodUntil": state.good_until,
+    }
+    return {
+        "stable": state.stable,
+        "canary": state.canary,
+        "arriving": state.arriving,
+        "learntFrom": state.learnt_from,
+        "deployedBy": state.deployed_by,
+        "trainedBy": state.trained_by,
+        "reference": state.reference,
+        "lastKnownGood": state.last_known_good,
+        "goodBy": state.good_by,
+        **{name: instant(moment) if moment else None for name, moment in moments.items()},
+    }

@@ -223,7 +223,14 @@ def _explain(conn: Connection, query: bodies.ExplainQuery, now: datetime) -> Exp
         event = _event(conn, query.ref, now)
     if event is None:
         raise Refused(404, f"no event and no remediation {query.ref}")
-    return explain_event(event, event["decisions"], event["remediations"], event["conditions"], event["questions"])
+    decisions = _last_in_full(conn, event["decisions"])
+    return explain_event(event, decisions, event["remediations"], event["conditions"], event["questions"])
+
+
+def _last_in_full(conn: Connection, decisions: list[Item]) -> list[Item]:
+    """The decisions, the newest with the situation that it rests on."""
+    newest = max((decision["id"] for decision in decisions), default=None)
+    return [(listing.decision(conn, row["id"]) or row) if row["id"] == newest else row for row in decisions]
 
 
 def _explain_remediation(conn: Connection, remediation: Item, now: datetime) -> Explanation:

@@ -223,12 +223,21 @@ class Model(Shape):
     documented: bool
     labels: dict[str, str]
     first_seen: Time | None
-    deployed_at: Time | None
-    trained_at: Time | None
-    stable: str | None
+    stable: str | None = Field(description="the version that serves, or, since unknownSince, the last known to")
+    stable_since: Time | None
+    unknown_since: Time | None = Field(description="since when its serving object is gone, or does not tell a version")
     canary: str | None
-    last_known_good: str | None = None
-    reference: str | None = None
+    arriving: str | None = Field(description="the version that a Deployment is being changed to")
+    learnt_from: str | None = Field(description="serving, event or remediation")
+    deployed_at: Time | None
+    deployed_by: str | None = Field(description="a remediation's id, or others")
+    trained_at: Time | None
+    trained_by: str | None = Field(description="a remediation's id, or others")
+    reference: str | None = Field(description="the reference data of the version that serves, where it was told")
+    last_known_good: str | None
+    good_since: Time | None
+    good_until: Time | None = Field(description="when the last known good version last served; null: it does")
+    good_by: str | None = Field(description="the remediation that verified it, or soak")
     active_remediation: Remediation | None
     last_remediation: Remediation | None
 

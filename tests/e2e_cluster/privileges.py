@@ -42,7 +42,6 @@ MEANT: dict[str, tuple[Kind, ...]] = {
     "actions/rollout.py: get(kind)": SERVING,
     "actions/rollout.py: patch(kind)": SERVING,
     "app/cluster.py: watch(kind)": DOCUMENTS,
-    "app/facts.py: get(KINDS[model.serving.kind])": SERVING,
     "app/statuses.py: patch(KINDS[key[0]])": DOCUMENTS,
     "engine/following.py: get(KINDS[kind])": SERVING,
     "engine/following.py: watch(KINDS[kind])": (*MADE, *SERVING),

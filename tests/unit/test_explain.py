@@ -29,6 +29,14 @@ REASONS: list[tuple[Reason, dict[str, Any], str]] = [
     (Reason.STALE, {"why": "too_old", "last_seen": NOON, "age": "3d", "max_age": "48h"},
      "its condition was last seen 2026-03-01 12:00:00 UTC, 3d before; maxAge is 48h"),
     (Reason.STALE, {"why": "too_old"}, "it was older than the policy's maxAge when its turn came"),
+    (Reason.STALE, {"why": "former_version", "version": "v5", "stable": "v6", "canary": "v7"},
+     "it is about version v5; v6 serves, v7 as its canary"),
+    (Reason.STALE, {"why": "former_version", "version": "v5", "stable": "v6", "canary": None},
+     "it is about version v5; v6 serves"),
+    (Reason.STALE, {"why": "replaced_reference", "reference": "2025", "active": "2026"},
+     "it was measured against 2025; the reference now is 2026"),
+    (Reason.STALE, {"why": "before_deployment", "window_start": NOON, "deployed_at": LATER, "serving": "v6"},
+     "what it measured began 2026-03-01 12:00:00 UTC; v6 was deployed 2026-03-02 12:00:00 UTC"),
     (Reason.STALE, {"why": "policy_gone"}, "the policy that asked is no longer in force"),
     (Reason.TOO_FEW_SAMPLES, {"sample_count": 120, "min_samples": 500}, "it rests on 120 samples; minSamples is 500"),
     (Reason.TOO_FEW_SAMPLES, {"sample_count": None, "min_samples": 500},
@@ -75,6 +83,8 @@ REASONS: list[tuple[Reason, dict[str, Any], str]] = [
      "with `modelmend resume --policy … --model ml/salary-predictor`")),
     (Reason.BUDGET_EXHAUSTED, {"spent": 2, "max": 2, "within": "7d", "until": NOON},
      "2 of 2 remediations within 7d are spent; the next is free 2026-03-01 12:00:00 UTC"),
+    (Reason.COOLDOWN, {"last_end": NOON, "cooldown": "24h", "until": LATER, "by": "deployment by others"},
+     "a deployment by others came 2026-03-01 12:00:00 UTC; cooldown 24h lifts 2026-03-02 12:00:00 UTC"),
     (Reason.COOLDOWN, {"last_end": NOON, "cooldown": "24h", "until": LATER},
      ("the last changing remediation of ml/salary-predictor ended 2026-03-01 12:00:00 UTC; cooldown 24h lifts 2026-03-02 "
      "12:00:00 UTC")),
@@ -100,6 +110,28 @@ REASONS: list[tuple[Reason, dict[str, Any], str]] = [
     (Reason.POISON, {"error": "killed"},
      "deciding it killed the process that tried; the event stays in quarantine until replayed"),
 ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("state", "version", "note"),
+    [
+        ({}, None, None),
+        ({}, "v6", "about version v6; what serves is not known"),
+        ({"stable": "v5", "canary": "v6"}, "v6", "about version v6, the canary: v5 is stable, v6 is its canary"),
+        ({"stable": "v5", "last_known_good": "v4"}, "v5", "about version v5, the stable one: v5 is stable, v4 is the last known good"),
+        ({"stable": "v5"}, "v4", "about version v4, neither: v5 is stable"),
+        ({"stable": "v5"}, None, "v5 is stable"),
+        ({"stable": "v5", "unknown_since": NOON}, "v5", "about version v5; what serves is not known"),
+    ],
+)  # fmt: skip
+def test_what_served_is_told(state: dict[str, Any], version: str | None, note: str | None) -> None:
+    """The role of the event's version, and what served when it was decided last."""
+    event = {"id": "e", "type": "t", "source": "s", "model": "m", "time": NOON, "receivedAt": NOON, "decidedAt": NOON}
+    row = {"id": 1, "policy": "ml/p", "attempt": 1, "outcome": "remediate", "reason": None, "now": NOON, "values": {}}
+    found = explain_event(
+        event, [row | {"situation": {"state": state, "version": version}, "namespace": "ml", "model": "m"}]
+    )
+    assert list(found.notes[1:]) == ([note] if note else [])
 
 
 @pytest.mark.parametrize(("reason", "values", "sentence"), REASONS)

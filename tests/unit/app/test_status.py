@@ -1,5 +1,6 @@
 """What a status says, and the patch that makes it say so."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,7 +11,7 @@ from controller.app.cluster import Entry
 from controller.app.documents import Reading
 from controller.app.status import LONGEST, Judgement, difference, model_status, policy_status
 from controller.events.types import EventTypes
-from controller.policy import Installation, accept, read_object
+from controller.policy import NOTHING, Installation, ModelState, accept, read_object
 from controller.store.newest import Newest, Shown
 
 NOON = datetime(2025, 1, 23, 12, tzinfo=UTC)
@@ -157,12 +158,20 @@ def test_a_model_tells_its_phase_and_version():
         started=NOON,
         ended=None,
     )
-    told = model_status(shown, None, version_known=False)
-    assert told["phase"] == "Running"
-    assert "version" not in told
+    told = model_status(shown, NOTHING)
+    assert (told["phase"], told["version"], told["canary"]) == ("Running", None, None)
     assert told["lastRemediation"]["endedAt"] is None
-    assert model_status(None, "v5", version_known=True) == {"phase": "Idle", "version": "v5"}
-    assert model_status(None, None, version_known=True) == {"phase": "Idle", "version": None}
+    state = ModelState(stable="v5", stable_since=NOON, canary="v6", last_known_good="v4", good_since=NOON)
+    assert model_status(None, state) == {
+        "phase": "Idle",
+        "version": "v5",
+        "versionSince": "2025-01-23T12:00:00Z",
+        "canary": "v6",
+        "lastKnownGood": "v4",
+        "lastKnownGoodSince": "2025-01-23T12:00:00Z",
+    }
+    gone = model_status(None, replace(state, unknown_since=NOON, canary=None))
+    assert (gone["version"], gone["versionSince"], gone["lastKnownGood"]) == (None, None, "v4")
 
 
 VALUES = st.recursive(
