@@ -100,6 +100,10 @@ class Stage:
         rows = self.served.items("remediations", namespace=self.namespace)
         return [self.served.get(f"remediations/{row['id']}") for row in reversed(rows)]
 
+    def model(self, name: str = "salary") -> Object:
+        """What is known of a model; {} before anything is."""
+        return self.served.get(f"models/{self.namespace}/{name}")
+
     def about(self, event: str) -> Object | None:
         """The remediation that an event led to."""
         found = self.served.items("events", id=event)
