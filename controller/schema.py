@@ -391,6 +391,13 @@ _partial("remediations_stopping", remediations.c.id, where=text("phase = 'Stoppi
 _partial("remediations_ended", remediations.c.ended_at, where=remediations.c.ended_at.is_not(None))
 Index("remediations_started", remediations.c.started_at, remediations.c.id)
 
+signing_keys = Table(  # written once each, by whichever process comes first; read when the pages are set up
+    "signing_keys",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("secret", Text, nullable=False),  # hex
+)
+
 targets = Table(  # what a remediation acts upon; one active remediation per target
     "targets",
     metadata,

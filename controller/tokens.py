@@ -186,6 +186,11 @@ class Tokens:
                 found = token
         return found
 
+    def valid(self, now: datetime) -> tuple[Token, ...]:
+        """The tokens that have not expired."""
+        self._refresh()
+        return tuple(token for token in self._tokens if token.expires is None or now < token.expires)
+
     def _refresh(self) -> None:
         tick = self._tick()
         if tick - self._looked < LOOK_EVERY:

@@ -41,8 +41,9 @@ from controller.store import acts, policy_sets
 from controller.store.database import Database, system_clock
 from controller.store.intake import Intake
 from controller.store.leader import Leadership
+from controller.store.signing_keys import signing_key
 from controller.tokens import Tokens
-from controller.web import Parts, create_app
+from controller.web import PageSettings, Parts, create_app
 
 ACT_SECONDS = 10.0
 """How long a person's act may wait for the engine before the answer is 503."""
@@ -82,7 +83,7 @@ class App:
         self.outbox = Outbox(self.db, settings.receivers, metrics=self.metrics)
         self.engine = Engine(
             self.leadership,
-            Rules(PolicySet(), settings.fleet, settings.senders, kinds),
+            Rules(PolicySet(), settings.fleet, settings.senders, kinds, settings.public_url),
             metrics=self.metrics,
             workers=settings.workers,
             kube=self.kube,
@@ -205,6 +206,7 @@ class App:
                 status=self._status,
                 tokens=self._tokens,
                 insecure=settings.insecure,
+                pages=PageSettings(settings.public_url, settings.proxy_auth, signing_key(self.db, "pages")),
             )
         )
         return Receiver(

@@ -3,19 +3,43 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Mapping
 from typing import Any
 
-from controller.cli.printing import as_json, print_json, print_list
+from controller.cli.printing import as_json, note, print_json, print_list
 from controller.cli.server import client
 from controller.cli.tables import safe, since, text
-from controller.client import path_of
+from controller.client import Refused, path_of
 from controller.errors import ConfigError
 
 
 def cancel(arguments: argparse.Namespace) -> int:
     """Stop a remediation."""
     return _post(arguments, path_of("remediations", arguments.id, "cancel"), {})
+
+
+def approve(arguments: argparse.Namespace) -> int:
+    """Say yes to what a remediation asks."""
+    return _answer(arguments, "approve")
+
+
+def reject(arguments: argparse.Namespace) -> int:
+    """Say no to it."""
+    return _answer(arguments, "reject")
+
+
+def _answer(arguments: argparse.Namespace, act: str) -> int:
+    """Answers what is asked when the command is given: not what may be asked by the time it arrives."""
+    with client(arguments) as server:
+        asked = server.get(path_of("remediations", arguments.id))
+    asking = {"asking": asked["version"]} if asked["phase"] == "AwaitingApproval" else {}
+    return _post(arguments, path_of("remediations", arguments.id, act), asking)
+
+
+def retry(arguments: argparse.Namespace) -> int:
+    """Try the step again at which a remediation ended."""
+    return _post(arguments, path_of("remediations", arguments.id, "retry"), {})
 
 
 def silence(arguments: argparse.Namespace) -> int:
@@ -29,7 +53,26 @@ def silence(arguments: argparse.Namespace) -> int:
     body |= {key: value for key, value in given.items() if value is not None}
     if arguments.all:
         body["all"] = True
-    return _post(arguments, "/silences", body)
+    try:
+        return _post(arguments, "/silences", body | ({"confirm": True} if arguments.yes else {}))
+    except Refused as refused:
+        if "confirm" not in refused.problem or not _confirmed(refused.problem["confirm"]):
+            raise
+    return _post(arguments, "/silences", body | {"confirm": True})
+
+
+def _confirmed(muted: Mapping[str, Any]) -> bool:
+    """Whether the person at the terminal means it; where there is none, nobody does."""
+    if not sys.stdin.isatty():
+        note("it would silence everything; give --yes if it shall")
+        return False
+    print(
+        f"It silences everything: {muted.get('models')} models, {muted.get('policies')} policies. Go on? [y/N] ",
+        end="",
+        file=sys.stderr,
+        flush=True,
+    )
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _silences(arguments: argparse.Namespace) -> int:

@@ -145,7 +145,8 @@ def decisions(arguments: argparse.Namespace) -> int:
 
 def remediations(arguments: argparse.Namespace) -> int:
     """`modelmend remediations`."""
-    given = {"policy": arguments.policy, "phase": arguments.phase, "active": arguments.active}
+    phase = "AwaitingApproval" if arguments.awaiting else arguments.phase
+    given = {"policy": arguments.policy, "phase": phase, "active": arguments.active}
     return _list(arguments, "/remediations", _REMEDIATIONS, "no remediations", **_model(arguments), **given)
 
 

@@ -184,6 +184,9 @@ def _asking(add: Add) -> None:
     remediations = add(
         "remediations", "Remediations, newest first", server, _list_options("model", "namespace", "policy", "phase")
     )
+    remediations.add_argument(
+        "--awaiting", action="store_true", default=None, help="only those that await a person's answer"
+    )
     remediations.add_argument("--active", action="store_true", default=None, help="only those that are not over")
     add("status", "What the server is doing", server)
     why = _why_option()
@@ -213,6 +216,17 @@ def _acting(add: Add) -> None:
         "--data", action="append", default=[], metavar="KEY=VALUE", help="its data; numbers and JSON as such; repeat"
     )
 
+    for name, summary, needed in (
+        ("approve", "Say yes to the step that a remediation asks about", False),
+        ("reject", "Say no to it: the remediation ends", True),
+        ("retry", "Try the step again at which a remediation ended, through all limits", False),
+    ):
+        answer = add(name, summary, server)
+        answer.add_argument("id", metavar="ID", help="the remediation's id")
+        answer.add_argument(
+            "--comment", dest="reason", metavar="TEXT", required=needed, default="", help="words for the record"
+        )
+
     cancel = add("cancel", "Stop a remediation's action and end it", server, why)
     cancel.add_argument("id", metavar="ID", help="the remediation's id")
 
@@ -224,6 +238,7 @@ def _acting(add: Add) -> None:
         "severity, feature, metric, slice, labels.<name>",
     )  # fmt: skip
     new.add_argument("--all", action="store_true", help="mute everything, instead of matchers")
+    new.add_argument("--yes", action="store_true", help="do not ask where it mutes every model and every policy")
     until = new.add_mutually_exclusive_group(required=True)
     until.add_argument("--for", dest="length", metavar="DURATION", help="how long, as 2h or 3d")
     until.add_argument("--until", metavar="TIME", help="its end, RFC 3339")

@@ -22,6 +22,7 @@ from controller.decision.hold import Refusal as Refusal
 from controller.decision.hold import hold as hold
 from controller.decision.outdated import OUTDATED as OUTDATED
 from controller.decision.outdated import outdated as outdated
+from controller.decision.situation import ASKED_AGAIN as ASKED_AGAIN
 from controller.decision.situation import Bar as Bar
 from controller.decision.situation import Frozen as Frozen
 from controller.decision.situation import HoldFacts as HoldFacts

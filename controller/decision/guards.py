@@ -9,7 +9,7 @@ from typing import Any
 
 from controller.decision.answer import Decision, Happening, Outcome, Reason
 from controller.decision.outdated import outdated
-from controller.decision.situation import Bar, Frozen, Holding, Shared, Situation, TriggerFacts
+from controller.decision.situation import ASKED_AGAIN, Bar, Frozen, Holding, Shared, Situation, TriggerFacts
 from controller.events.event import Event
 from controller.policy import OTHERS, Counter, Model, Policy, Trigger
 
@@ -238,6 +238,14 @@ def _cooldown(q: Question) -> Decision | None:
     return _refuse(Reason.COOLDOWN, values | ({} if by == "remediation" else {"by": f"{by} by others"}), at=until)
 
 
+def _asked_lately(q: Question) -> Decision | None:
+    until = q.situation.asked_until
+    if until is None or q.now >= until:
+        return None
+    values = {"last_end": until - ASKED_AGAIN, "cooldown": ASKED_AGAIN, "until": until}
+    return _refuse(Reason.COOLDOWN, values, at=until)
+
+
 def _fleet_limit(q: Question) -> Decision | None:
     situation = q.situation
     if (
@@ -275,6 +283,7 @@ AFTER_TRIGGERS: tuple[_Guard, ...] = (
     _breaker_open,
     _budget_exhausted,
     _cooldown,
+    _asked_lately,
     _fleet_limit,
     _shared_cause,
 )

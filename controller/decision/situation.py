@@ -8,6 +8,9 @@ from typing import Any
 
 from controller.policy import NOTHING, ModelState
 
+ASKED_AGAIN = timedelta(days=1)
+"""People who said no, or nothing, are not asked again by the same policy about the same model for so long."""
+
 
 @dataclass(frozen=True, slots=True)
 class TriggerFacts:
@@ -96,6 +99,7 @@ class Situation:
     done_since: datetime | None = None  # of `since`: when what was due was done by somebody
     shared: Shared | None = None  # of a policy that correlates
     version: str | None = None  # that the event is about, by the model's own names
+    asked_until: datetime | None = None  # people said no to this policy about the model, or nothing: not before
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,13 +14,15 @@ from sqlalchemy import func, insert, select, update
 
 from controller import schema
 from controller.decision import Reason
-from controller.engine.moving import give
+from controller.engine.approving import not_asked
+from controller.engine.moving import give, look
+from controller.engine.retrying import RETRIED, try_again
 from controller.engine.rules import Rules
 from controller.engine.using import use
 from controller.events.condition import Condition, Dataset, ended_by_person
 from controller.events.event import feature_of
 from controller.events.types import FLEET_DRIFT
-from controller.remediation import Cancel
+from controller.remediation import Approve, Cancel, Reject
 from controller.store import quarantine, questions, remediations
 from controller.store.acts import Act, used
 from controller.store.leader import Turn
@@ -103,9 +105,45 @@ def _cancel(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any
         return _no(f"no remediation {act.ref}")
     if remediation.phase.terminal:
         return _no(f"remediation {act.ref} is {remediation.phase} already")
-    transition = give(turn, rules, remediation, Cancel(act.who, act.why), input_seq)
+    transition = give(turn, rules, remediation, Cancel(act.who, act.why, act.body.get("way", "")), input_seq)
     phase = transition.remediation.phase if transition else remediation.phase
     return {"ok": True, "id": act.ref, "phase": str(phase)}
+
+
+def _approve(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any]:
+    return _answer(turn, rules, act, input_seq, Approve(act.who, act.why, act.body.get("way", "")))
+
+
+def _reject(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any]:
+    return _answer(turn, rules, act, input_seq, Reject(act.who, act.why, act.body.get("way", "")))
+
+
+def _answer(turn: Turn, rules: Rules, act: Act, input_seq: int, word: Approve | Reject) -> dict[str, Any]:
+    """A person's answer: it counts where it is asked for now, and nothing has ended the asking meanwhile."""
+    remediation = remediations.read(turn.conn, act.ref)
+    if remediation is None:
+        return _no(f"no remediation {act.ref}")
+    refused = not_asked(turn, remediation, act.body.get("asking"))
+    if refused is not None:
+        return refused
+    ended = look(turn, rules, remediation, input_seq)
+    if ended is not None:
+        return not_asked(turn, ended.remediation, remediation.version) or _no("it is over")
+    transition = give(turn, rules, remediation, word, input_seq)
+    assert transition is not None
+    return {"ok": True, "id": act.ref, "step": remediation.rung.name, "phase": str(transition.remediation.phase)}
+
+
+def _retry(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any]:
+    """A new remediation that goes on at the step where an earlier one ended, if every limit lets it."""
+    before = remediations.read(turn.conn, act.ref)
+    if before is None:
+        return _no(f"no remediation {act.ref}")
+    if before.phase not in RETRIED:
+        return _no(
+            f"remediation {act.ref} is {before.phase}: what Failed, was Escalated or Cancelled can be tried again"
+        )
+    return try_again(turn, rules, before, input_seq)
 
 
 def _end_condition(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[str, Any]:
@@ -167,6 +205,9 @@ _KINDS: dict[str, Callable[[Turn, Rules, Act, int], dict[str, Any]]] = {
     "silence": _silence,
     "expire": _expire,
     "cancel": _cancel,
+    "approve": _approve,
+    "reject": _reject,
+    "retry": _retry,
     "end_condition": _end_condition,
     "replay": _replay,
 }

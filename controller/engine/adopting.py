@@ -19,8 +19,9 @@ def bring_into_force(turn: Turn, rules: Rules, refused: tuple[str, ...]) -> None
     if before is None or (before.digest, before.refused) != (rules.policies.digest, refused):
         questions.ask_about(turn, policy_sets.put(turn, rules.policies, refused))
         keep_dates(turn, rules.policies)
-        # A freeze may have been lifted, or moved.
+        # A freeze may have been lifted, or moved; and people are asked about one text.
         questions.ask_lifted(turn, (Reason.FROZEN,))
-        remediations.look_again(turn, remediations.waiting_to_start(turn.conn), turn.now)
+        waiting = (*remediations.waiting_to_start(turn.conn), *remediations.waiting_for_people(turn.conn))
+        remediations.look_again(turn, waiting, turn.now)
         states.ask_all(turn)
     questions.ask_for_fleet(turn, rules.fleet_limit - Ledger(turn).fleet_active)

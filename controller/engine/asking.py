@@ -31,7 +31,8 @@ def ask_again(turn: Turn, rules: Rules, key: questions.Key) -> Decision | None:
     input_seq = turn.input("wake", questions.ref_of(key))
     ledger = Ledger(turn)
     ledger.load([(question.namespace, question.model)])
-    attempt, earlier = _attempt_before(turn, question)
+    asked = (question.policy_ns, question.policy), (question.namespace, question.model)
+    attempt, earlier = attempt_before(turn, question.event_seq, *asked)
     policy = rules.policy(question.policy_ns, question.policy)
     about = (question.namespace, question.model)
     used = rules.used_for(ledger, question.event_seq, ledger.event(question.event_seq), about)
@@ -76,15 +77,17 @@ def _outdated(ledger: Ledger, used: Used, condition: Condition) -> bool:
     return newest is not None and outdated(newest, used.model, used.state, condition.last_seen) is not None
 
 
-def _attempt_before(turn: Turn, question: Question) -> tuple[int, tuple[TriggerFacts, ...]]:
-    """The number of the last attempt, and the facts of its triggers."""
+def attempt_before(
+    turn: Turn, event_seq: int, policy: tuple[str, str], model: tuple[str, str]
+) -> tuple[int, tuple[TriggerFacts, ...]]:
+    """The number of the last attempt to decide an event for a policy and model, and the facts of its triggers."""
     d = schema.decisions.c
     mine = (
-        d.event_seq == question.event_seq,
-        d.policy_ns == question.policy_ns,
-        d.policy == question.policy,
-        d.namespace == question.namespace,
-        d.model == question.model,
+        d.event_seq == event_seq,
+        d.policy_ns == policy[0],
+        d.policy == policy[1],
+        d.namespace == model[0],
+        d.model == model[1],
     )
     query = select(d.attempt, d.situation).where(*mine).order_by(d.attempt.desc()).limit(1)
     row = turn.conn.execute(query).one_or_none()

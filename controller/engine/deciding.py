@@ -17,7 +17,7 @@ from controller.engine.moving import claim
 from controller.engine.notices import notify
 from controller.engine.rules import Rules
 from controller.policy import ExpressionError, Model, Policy, Trigger
-from controller.remediation import Cause, Phase, Remediation, remediation_id, run_length
+from controller.remediation import Cause, Phase, Remediation, may_change, remediation_id, run_length
 from controller.store import remediations
 from controller.store.counting import evidence_value
 from controller.store.leader import Turn
@@ -53,16 +53,54 @@ def answer(
     if policy.correlate is not None:
         facts = correlated(ledger, used, policy, facts)
     decision = decide(used.event, used.model, policy, facts, now)
+    _record(ledger, rules, used, policy, decision, facts, input_seq, attempt)
+    return decision
+
+
+def answer_retry(
+    ledger: Ledger,
+    rules: Rules,
+    used: Used,
+    policy: Policy,
+    input_seq: int,
+    attempt: int,
+    earlier: tuple[TriggerFacts, ...],
+    goes_on: tuple[str, int],
+) -> Decision:
+    """Decide an event once more since a person wants a step tried again; a refusal leaves nothing behind.
+
+    :param goes_on: the id of the remediation that the new one goes on with, and its first step.
+    """
+    rest = replace(policy, steps=policy.steps[goes_on[1] :])  # what it would do: only that may be urgent
+    found = situation(ledger, used, rest, rules.fleet_limit, earlier)
+    facts = replace(found, wait_until=ledger.turn.now)  # it has waited already
+    decision = decide(used.event, used.model, rest, facts, ledger.turn.now)
+    if decision.outcome is Outcome.REMEDIATE:
+        decision = decide(used.event, used.model, policy, facts, ledger.turn.now)  # with parameters for every step
+        _record(ledger, rules, used, policy, decision, facts, input_seq, attempt, goes_on)
+    return decision
+
+
+def _record(  # noqa: PLR0913, PLR0917 — what was decided, about what, and as which input
+    ledger: Ledger,
+    rules: Rules,
+    used: Used,
+    policy: Policy,
+    decision: Decision,
+    facts: Situation,
+    input_seq: int,
+    attempt: int,
+    goes_on: tuple[str, int] = ("", 0),
+) -> None:
     row = decision_row(
         ledger.turn, used.seq, used.model, ledger.turn.decision_id(), input_seq, attempt, decision, policy
     )
     remediation = None
     if decision.outcome is Outcome.REMEDIATE or decision.reason is Reason.AUDIT:
-        remediation = _start(ledger, rules, used, policy, decision, facts, row)
+        remediation = _start(ledger, rules, used, policy, decision, facts, row, goes_on)
     attached = remediation.id if remediation else facts.active if decision.reason is Reason.IN_PROGRESS else None
     ledger.record(row | {"situation": facts, "remediation_id": attached})
     _settle_question(ledger, used, policy, decision, row["id"])
-    return decision
 
 
 def decision_row(
@@ -142,7 +180,10 @@ def _start(
     decision: Decision,
     facts: Situation,
     row: dict[str, Any],
+    goes_on: tuple[str, int],
 ) -> Remediation:
+    """Begin a remediation; `goes_on`: the one that it goes on with ('' for none), and the step where it begins."""
+    before, step = goes_on
     now = ledger.turn.now
     audited = decision.reason is Reason.AUDIT
     evidence = _evidence(ledger, used, decision, facts)
@@ -169,8 +210,10 @@ def _start(
         reason=Cause.AUDITED if audited else Cause.DECIDED,
         started_at=now,
         phase_since=now,
-        changing=policy.changing,
-        urgent=policy.urgent,
+        changing=may_change(policy.steps, step, acted=False),
+        urgent=policy.steps[step].restoring,
+        step=step,
+        continues=before or None,
         holds_model=policy.acting and not audited and facts.preempts is None,
         waits_for=facts.preempts,
         ended_at=now if audited else None,
@@ -180,7 +223,7 @@ def _start(
     target = used.model.target if holds_target(policy) and facts.preempts is None else None
     remediations.create(ledger.turn, remediation, row["input_seq"], _beginning(row["id"], decision, facts), target)
     ledger.started(remediation, target)
-    notify(ledger.turn, rules.receivers, remediation, {})
+    notify(ledger.turn, rules, remediation, {})
     if facts.preempts is not None:
         claim(ledger, rules, remediation, row["input_seq"])
     return remediation

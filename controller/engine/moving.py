@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import datetime
 
 from controller.decision import Happening, Reason, hold
-from controller.engine.before import Before, ask_before
+from controller.engine.approving import asked_for, lapsed
+from controller.engine.before import ask_before
 from controller.engine.judging import judge
 from controller.engine.learning import learn_verified
 from controller.engine.notices import notify
@@ -53,6 +54,17 @@ def tick(turn: Turn, rules: Rules, remediation: Remediation) -> tuple[Transition
     return transition, judgement
 
 
+def look(turn: Turn, rules: Rules, remediation: Remediation, input_seq: int) -> Transition | None:
+    """Look at one that awaits an answer before the answer counts: its time may be up, or what it is about over."""
+    ledger = Ledger(turn)
+    given, _, _ = _tick(ledger, rules, remediation)
+    assert given is not None
+    transition = advance(remediation, given, turn.now)
+    if transition is not None:
+        move(ledger, rules, transition, input_seq)
+    return transition
+
+
 def give(turn: Turn, rules: Rules, remediation: Remediation, given: Input, input_seq: int) -> Transition | None:
     """Give a remediation what happened: the end of its action, or a person's word."""
     transition = advance(remediation, given, turn.now)
@@ -62,25 +74,24 @@ def give(turn: Turn, rules: Rules, remediation: Remediation, given: Input, input
 
 
 def _tick(ledger: Ledger, rules: Rules, r: Remediation) -> tuple[Tick | None, Judgement | None, datetime | None]:
-    if r.phase is Phase.PENDING:
+    if r.phase in (Phase.PENDING, Phase.AWAITING_APPROVAL):
         policy = remediations.policy_of(ledger.turn.conn, r.policy_digest)
         used = _used(ledger, rules, r)
         live = rules.policies.models.get(used.key)
         frozen = rules.frozen(policy, live or used.model, ledger.turn.now, known=live is not None)
-        facts = hold_facts(
-            ledger, policy, used, first=r.approved or (r.step == 0 and not (r.acted or r.restored)), frozen=frozen
-        )
+        facts = hold_facts(ledger, policy, used, first=_asks_age(r), frozen=frozen)
         untils = [bar.until for bar in (*facts.pauses, *facts.silences)] + [held.until for held in facts.unless]
         untils += [freeze.ask_at for freeze in facts.frozen]
         untils += [facts.shared.until] if facts.shared else []
         wake = min((until for until in untils if until is not None), default=None)
-        refusal = hold(r.rung.changing, facts)
-        before = Before() if refusal is not None else ask_before(ledger, policy, r)
+        refusal = lapsed(rules, r) or hold(r.rung.changing, facts)
+        asked = asked_for(policy, r, first=_asks_first(used, r, ledger.turn.now))
+        if refusal is not None or r.phase is Phase.AWAITING_APPROVAL:
+            return Tick(refusal=refusal, approval=asked, serving=used.state.serving), None, wake
+        before = ask_before(ledger, policy, r)
         if before.asked_until is not None:
             return None, Judgement(None, {}, before.asked_until, sample_due=True), before.asked_until
-        approval = policy.approval_expires if _asks_first(used, r, ledger.turn.now) else None
-        given = Tick(refusal=refusal, not_degraded=before.good, approval=approval, serving=used.state.serving)
-        return given, None, wake
+        return Tick(not_degraded=before.good, approval=asked, serving=used.state.serving), None, wake
     if r.phase is Phase.VERIFYING:
         judgement = judge(ledger, r)
         worse = judgement.verdict is Verdict.WORSE
@@ -107,6 +118,12 @@ def _asks_first(used: Used, r: Remediation, now: datetime) -> bool:
     return goes_back and used.state.good_too_old(used.model.known_good.max_age, now)
 
 
+def _asks_age(r: Remediation) -> bool:
+    """Whether an event that is too old ends it now: before the first rung, and while a person is asked."""
+    asked = r.approved or r.phase is Phase.AWAITING_APPROVAL
+    return asked or (r.step == 0 and not (r.acted or r.restored))
+
+
 def _used(ledger: Ledger, rules: Rules, r: Remediation) -> Used:
     ledger.load([(r.namespace, r.model)])
     event = ledger.event(r.event_seq)
@@ -127,7 +144,8 @@ def move(ledger: Ledger, rules: Rules, transition: Transition, input_seq: int) -
     remediations.save(turn, transition, input_seq)
     ledger.moved(after)
     if after.phase is not transition.from_phase or transition.page:
-        notify(turn, rules.receivers, after, transition.values, page=transition.page)
+        asks = "default" if after.phase is Phase.AWAITING_APPROVAL else None
+        notify(turn, rules, after, transition.values, page=transition.page or asks)
     if after.phase.terminal:
         ledger.load([(after.namespace, after.model)])
         _end_quiet_conditions(ledger, after)
@@ -180,7 +198,10 @@ def _end_quiet_conditions(ledger: Ledger, r: Remediation) -> None:
 
 
 def _ask_again(ledger: Ledger, r: Remediation) -> None:
-    """Questions that waited for this end; and its own event, unless it helped or a person said no."""
+    """Questions that waited for this end; and its own event, unless it helped or a person stopped it.
+
+    A no to what was asked is one to that asking: while the condition lasts it is asked again, a day later.
+    """
     now = ledger.turn.now
     key = (r.namespace, r.model)
     mine = None
@@ -189,11 +210,7 @@ def _ask_again(ledger: Ledger, r: Remediation) -> None:
             mine = question
         if question.retry_on == Happening.REMEDIATION_ENDED:
             ledger.ask(replace(question, retry_at=now))
-    if (
-        mine is not None
-        or r.phase is Phase.SUCCEEDED
-        or r.reason in (Cause.CANCELLED, Cause.REJECTED, Cause.SUPERSEDED)
-    ):
+    if mine is not None or r.phase is Phase.SUCCEEDED or r.reason in (Cause.CANCELLED, Cause.SUPERSEDED):
         return
     event = ledger.event(r.event_seq)
     subject = about_of(event, r.namespace)

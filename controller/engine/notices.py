@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from controller.engine.rules import Rules
 from controller.events.event import Event
 from controller.remediation import Phase, Remediation
 from controller.store.leader import Turn
@@ -21,18 +22,27 @@ CLOUDEVENTS = "cloudevents"
 
 def notify(
     turn: Turn,
-    receivers: Mapping[str, str],
+    rules: Rules,
     remediation: Remediation,
     values: Mapping[str, Any],
     *,
     page: str | None = None,
 ) -> None:
     """Write the outbox rows of one transition: to every sink, and to `page` if somebody is to be paged."""
-    told = [name for name, kind in sorted(receivers.items()) if kind == CLOUDEVENTS]
+    told = [name for name, kind in sorted(rules.receivers.items()) if kind == CLOUDEVENTS]
     body = _body(turn, remediation, values)
+    if rules.public_url:
+        body["data"]["link"] = f"{rules.public_url}/remediations/{remediation.id}"
     rows = [_row(turn, remediation, name, body) for name in told if name != page]
     if page is not None:  # without such a receiver the row ends among the dead letters, for people to find
-        rows.append(_row(turn, remediation, page, body | {"page": True, "summary": _summary(remediation)}))
+        rows.append(
+            _row(
+                turn,
+                remediation,
+                page,
+                body | {"page": True, "summary": _summary(remediation, body["data"].get("link"))},
+            )
+        )
     if rows:
         enqueue(turn.conn, rows)
 
@@ -85,13 +95,16 @@ def _body(turn: Turn, remediation: Remediation, values: Mapping[str, Any]) -> di
     }
 
 
-def _summary(remediation: Remediation) -> str:
+def _summary(remediation: Remediation, link: str | None) -> str:
     """One line for a person at night."""
     model = f"{remediation.namespace}/{remediation.model}"
     step = remediation.steps[remediation.step].name
+    until = plain(remediation.approval_expires)
     endings = {
+        Phase.AWAITING_APPROVAL: f"may step {step!r} start? without an answer by {until} it is a no",
         Phase.ESCALATED: f"step {step!r}: {remediation.reason.replace('_', ' ')}; a person is needed",
         Phase.CANCELLED: f"step {step!r} was held for too long and given up",
     }
     ending = endings.get(remediation.phase, str(remediation.phase))
-    return f"[{remediation.severity}] {model}: policy {remediation.policy}: {ending}"
+    told = f"[{remediation.severity}] {model}: policy {remediation.policy}: {ending}"
+    return f"{told}: {link}" if link else told

@@ -26,12 +26,14 @@ class Rules:
     """The set in force, fleet limits, what is known of sources, and whom to tell.
 
     :ivar receivers: name → `webhook` | `cloudevents`; outcome events go to the latter.
+    :ivar public_url: where people reach the pages; None: messages carry no link.
     """
 
     policies: PolicySet
     fleet: Fleet
     senders: Mapping[str, Sender] = field(default_factory=dict)
     receivers: Mapping[str, str] = field(default_factory=dict)
+    public_url: str | None = None
 
     def with_policies(self, policies: PolicySet) -> Rules:
         """The same with another set in force."""

@@ -216,7 +216,7 @@ def _wake(ledger: Ledger, rules: Rules, event: Event, key: ModelKey, ended: set[
 def _look_again(ledger: Ledger, key: ModelKey) -> None:
     """What an event moved may end a hold, or be what a verification waits for."""
     for past in ledger.past(key):
-        if past.ended_at is None and past.phase in ("Pending", "Verifying"):
+        if past.ended_at is None and past.phase in ("Pending", "AwaitingApproval", "Verifying"):
             ledger.look_again(past.id)
 
 

@@ -57,6 +57,12 @@ def _unknown_model(values: Row) -> str:
     )
 
 
+_OF_POLICIES = {
+    "policy_gone": "the policy that asked is no longer in force",
+    "policy_changed": "the policy's text was changed meanwhile, and what a person is asked about is one text",
+}
+
+
 def _stale(values: Row) -> str:
     match values.get("why"):
         case "over":
@@ -83,8 +89,8 @@ def _stale(values: Row) -> str:
                 f"what it measured began {when(values.get('window_start'))}; "
                 f"{values.get('serving') or 'what serves'} was deployed {when(values.get('deployed_at'))}"
             )
-        case "policy_gone":
-            return "the policy that asked is no longer in force"
+        case "policy_gone" | "policy_changed" as why:
+            return _OF_POLICIES[why]
         case other:
             return f"it no longer says how the model is now ({other or 'no detail kept'})"
 

@@ -40,7 +40,11 @@ def _said(values: Row) -> str:
 
 
 def _by(values: Row) -> str:
-    return f"{values.get('who') or 'somebody'} (“{values.get('why') or 'no reason kept'}”)"
+    way = _WAYS.get(str(values.get("way") or ""), "")
+    return f"{values.get('who') or 'somebody'}{way} (“{values.get('why') or 'no comment'}”)"
+
+
+_WAYS = {"page": " on the page", "command": " with the command", "api": " through the API"}
 
 
 def _decided(t: _Turn) -> str:

@@ -234,7 +234,11 @@ class Receiver:
         await self._refuse(scope, receive, send, refusal or answers.problem(404, f'no source is called "{name}"'))
 
     async def _pass_on(self, mounted: Application, scope: Scope, receive: Receive, send: Send) -> None:
-        """Give the request to the mounted application once its body is here: a slow body costs no thread."""
+        """Give the request to the mounted application once its body is here: a slow body costs no thread.
+
+        Headers with `_` are left out: WSGI knows `X_Forwarded_User` by the name of `X-Forwarded-User`.
+        """
+        scope = {**scope, "headers": [pair for pair in scope["headers"] if b"_" not in pair[0]]}
         if scope["method"] in ("GET", "HEAD", "OPTIONS") and not _has_body(scope):
             await mounted(scope, receive, send)
             return

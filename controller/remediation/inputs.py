@@ -55,6 +55,7 @@ class Cancel:
 
     who: str
     why: str
+    way: str = ""  # api, command or page
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class Approve:
 
     who: str
     why: str
+    way: str = ""  # api, command or page
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +73,7 @@ class Reject:
 
     who: str
     why: str
+    way: str = ""  # api, command or page
 
 
 @dataclass(frozen=True, slots=True)

@@ -56,6 +56,11 @@ def _moved(
     return Transition(after, r.phase, values or {}, page)
 
 
+def _word(given: Approve | Cancel | Reject) -> dict[str, Any]:
+    """A person's word, for the record."""
+    return {"who": given.who, "why": given.why} | ({"way": given.way} if given.way else {})
+
+
 def pending_tick(r: Remediation, tick: Tick, now: datetime) -> Transition | None:
     """Start the step, hold it, ask a person first, or page."""
     if r.waits_for is not None:
@@ -91,12 +96,12 @@ def awaiting_tick(r: Remediation, tick: Tick, now: datetime) -> Transition | Non
 
 def awaiting_approve(r: Remediation, approve: Approve, now: datetime) -> Transition:
     """Yes: the step is about to start, and all that may hold it is asked again."""
-    return _moved(r, Phase.PENDING, Cause.APPROVED, now, {"who": approve.who, "why": approve.why}, approved=True)
+    return _moved(r, Phase.PENDING, Cause.APPROVED, now, _word(approve), approved=True)
 
 
 def awaiting_reject(r: Remediation, reject: Reject, now: datetime) -> Transition:
     """No: it is over; what was done before stays done."""
-    return _moved(r, Phase.CANCELLED, Cause.REJECTED, now, {"who": reject.who, "why": reject.why})
+    return _moved(r, Phase.CANCELLED, Cause.REJECTED, now, _word(reject))
 
 
 def pending_wait(r: Remediation, wait: Wait, now: datetime) -> Transition:
@@ -173,7 +178,7 @@ def running_tick(r: Remediation, tick: Tick, now: datetime) -> Transition | None
 
 def running_cancel(r: Remediation, cancel: Cancel, now: datetime) -> Transition:
     """A person's word: the action is to stop."""
-    return _stopping(r, Cause.CANCELLED, "cancelled", now, {"who": cancel.who, "why": cancel.why})
+    return _stopping(r, Cause.CANCELLED, "cancelled", now, _word(cancel))
 
 
 def _stopping(
@@ -209,8 +214,7 @@ def stopping_cancel(r: Remediation, cancel: Cancel, now: datetime) -> Transition
     """What follows the stop is the end, by a person's word."""
     if r.stop_then == "cancelled":
         return None
-    values = {"who": cancel.who, "why": cancel.why}
-    return _still_stopping(r, Cause.CANCELLED, "cancelled", now, values, deadline=r.deadline)
+    return _still_stopping(r, Cause.CANCELLED, "cancelled", now, _word(cancel), deadline=r.deadline)
 
 
 def stopping_preempt(r: Remediation, preempt: Preempt, now: datetime) -> Transition | None:
@@ -248,7 +252,7 @@ def preempt_now(r: Remediation, preempt: Preempt, now: datetime) -> Transition:
 
 def cancel_now(r: Remediation, cancel: Cancel, now: datetime) -> Transition:
     """A person's word, where no action runs."""
-    return _moved(r, Phase.CANCELLED, Cause.CANCELLED, now, {"who": cancel.who, "why": cancel.why})
+    return _moved(r, Phase.CANCELLED, Cause.CANCELLED, now, _word(cancel))
 
 
 def verifying_tick(r: Remediation, tick: Tick, now: datetime) -> Transition | None:

@@ -1,5 +1,15 @@
 """What an installation is told: one typed model out of file, environment and flags."""
 
-from controller.settings.model import Fleet, LogFormat, LogLevel, Prometheus, Receiver, Retention, Sender, Settings
+from controller.settings.model import (
+    Fleet,
+    LogFormat,
+    LogLevel,
+    Prometheus,
+    ProxyAuth,
+    Receiver,
+    Retention,
+    Sender,
+    Settings,
+)
 
-__all__ = ["Fleet", "LogFormat", "LogLevel", "Prometheus", "Receiver", "Retention", "Sender", "Settings"]
+__all__ = ["Fleet", "LogFormat", "LogLevel", "Prometheus", "ProxyAuth", "Receiver", "Retention", "Sender", "Settings"]

@@ -17,8 +17,11 @@ from controller.settings.scalars import (
     Address,
     DatabaseUrl,
     FilePath,
+    HeaderName,
     Length,
     ModelPattern,
+    Network,
+    PublicUrl,
     Share,
     Size,
     WebUrl,
@@ -135,6 +138,30 @@ class Prometheus(_Strict):
     timeout: Length = Field(timedelta(seconds=10), description="a query that takes longer is a missing sample")
 
 
+class ProxyAuth(_Strict):
+    """A proxy before us that signs people in, and says in headers who they are. It serves the pages only."""
+
+    trusted: tuple[Network, ...] = Field(
+        min_length=1, description="networks that the proxy speaks from; headers from elsewhere are not believed"
+    )
+    user_header: HeaderName | None = Field(
+        None, description="header with the person's name; not set: the proxy signs nobody in, people use tokens"
+    )
+    groups_header: HeaderName | None = Field(None, description="header with the person's groups, parted by commas")
+    operators: tuple[str, ...] = Field(
+        (), description="groups whose people may decide, `*`: everybody that the proxy lets in; others may look"
+    )
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for field, needs in (("groups_header", "user_header"), ("operators", "user_header")):
+            if getattr(self, field) and getattr(self, needs) is None:
+                raise PydanticCustomError("together", f"want {to_camel(needs)} beside it", {"field": to_camel(field)})
+        if any(group != "*" for group in self.operators) and self.groups_header is None:
+            raise PydanticCustomError("together", "want groupsHeader beside it, or `*`", {"field": "operators"})
+        return self
+
+
 class Settings(_Strict):
     """Everything that `modelmend` is told when it starts."""
 
@@ -175,6 +202,14 @@ class Settings(_Strict):
         False,
         strict=True,
         description="serve other machines without any authentication: whoever reaches it operates it",
+    )
+    public_url: PublicUrl | None = Field(
+        None, description="where people reach the pages, for links in messages: `https://mend.example.com`"
+    )
+    proxy_auth: ProxyAuth | None = Field(
+        None,
+        description="a proxy that signs people in to the pages: `trusted` (networks that it speaks from), "
+        "`userHeader`, `groupsHeader`, `operators` (groups that may decide; `*`: everybody)",
     )
     senders: dict[str, Sender] = Field(
         default_factory=dict, description="what is known of senders of events, by their CloudEvents `source`"

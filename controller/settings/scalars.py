@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -135,11 +135,34 @@ def _path(value: Any) -> Path:
     raise ValueError("a path")
 
 
+def _network(value: Any) -> Any:
+    try:
+        return ip_network(value) if isinstance(value, str) else value
+    except ValueError:
+        raise ValueError("a network such as 10.0.0.0/8, or an address") from None
+
+
+def _header(text: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9-]+", text):
+        raise ValueError("a header's name, of letters, digits and -")
+    return text
+
+
+def _public(text: str) -> str:
+    parts = urlsplit(_web(text))
+    if parts.query or parts.fragment or parts.username or not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", parts.path):
+        raise ValueError("a URL such as https://mend.example.com or https://example.com/modelmend")
+    return text.rstrip("/")
+
+
 Length = Annotated[timedelta, BeforeValidator(_length), AfterValidator(_positive)]
 Size = Annotated[int, BeforeValidator(_size)]
 Share = Annotated[float, BeforeValidator(_share), AfterValidator(_share_in_range)]
 Address = Annotated[str, AfterValidator(_address)]
 DatabaseUrl = Annotated[str, AfterValidator(_database)]
 WebUrl = Annotated[str, AfterValidator(_web)]
+PublicUrl = Annotated[str, AfterValidator(_public)]
+Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
+HeaderName = Annotated[str, AfterValidator(_header)]
 ModelPattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
 FilePath = Annotated[Path, BeforeValidator(_path)]

@@ -67,7 +67,7 @@ def _values(row: Condition | Question | ModelState) -> dict[str, Any]:
 
 def _past_of(remediation: Remediation) -> Past:
     values = {name: getattr(remediation, name) for name in Past.__dataclass_fields__}
-    return Past(**values | {"phase": str(remediation.phase), "verdict": str(remediation.verdict)})
+    return Past(**values | {name: str(values[name]) for name in ("phase", "reason", "verdict")})
 
 
 def _first_seen(key: ModelKey, now: datetime) -> dict[str, Any]:
@@ -274,7 +274,7 @@ class Ledger:
         self._started.add(remediation.id)
         if key not in self._unread[PAST]:
             self._past[key].append(_past_of(remediation))
-        counts = remediation.holds_model and remediation.changing and remediation.mode == "enforce"
+        counts = remediation.holds_model and remediation.changing and remediation.mode != "audit"
         if self._fleet_active is not None and counts:
             self._fleet_active += 1
 

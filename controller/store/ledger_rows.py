@@ -48,6 +48,7 @@ class Past:
     policy: str
     mode: str
     phase: str
+    reason: str
     verdict: str
     changing: bool
     acted: bool
@@ -129,7 +130,7 @@ BARS = select(
 PAUSES = select(_P.id, _P.scope, _P.namespace, _P.name, _P.until, _P.why).where(*_PAUSED).order_by(_P.since, _P.id)
 SILENCES = select(_S.id, _S.matchers, _S.ends_at, _S.why).where(*_SILENCED).order_by(_S.starts_at, _S.id)
 RESUMES = select(_A.body, _A.at).where(*_RESUMED).order_by(_A.id)
-FLEET = select(func.count()).where(_R.holds_model, _R.changing, _R.mode == "enforce")
+FLEET = select(func.count()).where(_R.holds_model, _R.changing, _R.mode != "audit")
 _T = schema.targets.c
 TARGETS = select(_T.kind, _T.namespace, _T.name, _T.remediation_id).where(_T.active)
 

@@ -258,6 +258,12 @@ def waiting_to_start(conn: Connection) -> list[str]:
     return list(conn.execute(query).scalars())
 
 
+def waiting_for_people(conn: Connection) -> list[str]:
+    """Ids of those that await an answer, or have a yes that is not acted on yet."""
+    waits = (_T.c.phase == str(Phase.AWAITING_APPROVAL)) | (_T.c.approved & (_T.c.phase == str(Phase.PENDING)))
+    return list(conn.execute(select(_T.c.id).where(_T.c.ended_at.is_(None), waits).order_by(_T.c.id)).scalars())
+
+
 def verifying(conn: Connection) -> list[str]:
     """Ids of those whose verification runs."""
     query = select(_T.c.id).where(_T.c.ended_at.is_(None), _T.c.phase == str(Phase.VERIFYING)).order_by(_T.c.id)

@@ -9,7 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from controller.decision import Bar, Frozen, HoldFacts, Holding, Situation, TriggerFacts, breaker_trips, outdated
+from controller.decision import (
+    ASKED_AGAIN,
+    Bar,
+    Frozen,
+    HoldFacts,
+    Holding,
+    Situation,
+    TriggerFacts,
+    breaker_trips,
+    outdated,
+)
 from controller.events.condition import Condition, Dataset, Subject, about_of
 from controller.events.event import Event, feature_of
 from controller.policy import (
@@ -126,6 +136,7 @@ def situation(
         spent=len(spent),
         budget_frees_at=spent[-budget.max] + budget.within if len(spent) >= budget.max else None,
         last_end=_last_end(policy, counted),
+        asked_until=_asked_until(policy, ledger.past(used.key)),
         fleet_active=ledger.fleet_active,
         fleet_limit=fleet_limit,
         state=used.state,
@@ -157,6 +168,20 @@ def _last_end(policy: Policy, counted: list[Past]) -> datetime | None:
     else:
         ends = [past.ended_at for past in counted if past.ended_at is not None]
     return max(ends, default=None)
+
+
+def _asked_until(policy: Policy, past: list[Past]) -> datetime | None:
+    """Until when people are left alone about this policy and model: they said no, or nothing, less than a day ago."""
+    if not policy.asking:
+        return None
+    declined = [
+        found.ended_at
+        for found in past
+        if (found.policy_ns, found.policy) == (policy.namespace, policy.name)
+        and found.reason in ("rejected", "expired")
+    ]
+    last = max((ended for ended in declined if ended is not None), default=None)
+    return last + ASKED_AGAIN if last is not None else None
 
 
 def failures_since_closed(ledger: Ledger, policy: Policy, key: ModelKey, counted: list[Past]) -> list[datetime]:

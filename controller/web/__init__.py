@@ -1,4 +1,4 @@
-"""The Flask app behind the receiver: the JSON API, its OpenAPI document, /metrics.
+"""The Flask app behind the receiver: the JSON API, its OpenAPI document, the pages, /metrics.
 
 Every route stands in `routes.ROUTES`; `api.Api` has a method for each. Here is what all
 have in common: who may ask, what a request may carry, how a refusal looks.
@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -24,22 +24,21 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException
 
-from controller.errors import Conflict, NotLeader, PermanentError, TemporaryError
 from controller.metrics import Metrics
 from controller.store.database import Database
 from controller.tokens import Role, Tokens
 from controller.web.api import Api, SubmitAct
+from controller.web.callers import By, caller
 from controller.web.openapi import document
-from controller.web.problems import Refused, faults_of, problem
+from controller.web.pages import PageSettings, add_pages
+from controller.web.problems import Refused, faults_of, problem, refusal_of
 from controller.web.routes import PREFIX, ROUTES, Route
 
-__all__ = ["Parts", "create_app"]
+__all__ = ["PageSettings", "Parts", "create_app"]
 
 log = logging.getLogger(__name__)
 
-ANONYMOUS = "anonymous"
 MAX_BODY = 64 * 1024  # bytes; an act is a few hundred
-_LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -60,6 +59,7 @@ class Parts:
     :ivar tokens: None: no authentication is configured.
     :ivar insecure: True: requests may name any host although nobody is authenticated.
     :ivar status: what only the process knows, merged into `GET status`.
+    :ivar pages: what the pages are told by the settings.
     :ivar clock: the time of now, aware.
     """
 
@@ -70,6 +70,7 @@ class Parts:
     status: Callable[[], dict[str, Any]]
     tokens: Tokens | None = None
     insecure: bool = False
+    pages: PageSettings = field(default_factory=PageSettings)
 
 
 def create_app(parts: Parts) -> Flask:
@@ -93,6 +94,7 @@ def create_app(parts: Parts) -> Flask:
         body, content_type = parts.metrics.render(request.headers.get("Accept", ""))
         return Response(body, content_type=content_type)
 
+    add_pages(app, parts.pages, api, parts.tokens, parts.clock, insecure=parts.insecure)
     _answer_errors(app, parts.metrics)
     return app
 
@@ -101,14 +103,14 @@ def _view(route: Route, answer: Callable[..., Any], parts: Parts) -> Callable[..
     role = Role(route.role)
 
     def view(**path: str) -> Response:
-        who = _caller(parts, role)
+        by = _caller(parts, role)
         given: dict[str, Any] = dict(path)
         query = route.query or _NoQuery
         checked = _checked(query, _query(), "query")
         if route.query is not None:
             given["query"] = checked
         if route.body is not None:
-            given |= {"body": _checked(route.body, _body(), ""), "who": who}
+            given |= {"body": _checked(route.body, _body(), ""), "by": by}
         return Response(to_json(answer(**given)), status=route.status, content_type="application/json")
 
     return view
@@ -118,21 +120,8 @@ class _NoQuery(BaseModel, extra="forbid"):
     """A route without parameters: one that is given all the same is a fault."""
 
 
-def _caller(parts: Parts, role: Role) -> str:
-    """Whose request it is. Raises Refused: 401, 403."""
-    if parts.tokens is None:
-        host = request.host.rsplit(":", 1)[0] if not request.host.endswith("]") else request.host
-        if not parts.insecure and host.lower() not in _LOOPBACK:
-            raise Refused(403, "without authentication only requests to localhost, 127.0.0.1 or [::1] are answered")
-        return ANONYMOUS
-    scheme, _, secret = request.headers.get("Authorization", "").partition(" ")
-    token = parts.tokens.bearer(secret.strip(), parts.clock()) if scheme.lower() == "bearer" and secret else None
-    if token is None:
-        detail = "a bearer token is needed" if not secret else "the token is not known, or has expired"
-        raise Refused(401, detail, headers={"WWW-Authenticate": 'Bearer realm="modelmend"'})
-    if not token.may(role):
-        raise Refused(403, f"{token.name} lacks the role {role}")
-    return token.name
+def _caller(parts: Parts, role: Role) -> By:
+    return caller(parts.tokens, role, parts.clock, insecure=parts.insecure)
 
 
 def _query() -> dict[str, Any]:
@@ -161,7 +150,7 @@ def _answer_errors(app: Flask, metrics: Metrics) -> None:
     def refused(error: Exception) -> Response:
         if isinstance(error, HTTPException) and (error.code or 500) < 400:
             return Response(status=error.code, headers=error.get_headers())
-        refusal = _refusal(error)
+        refusal = refusal_of(error)
         if refusal.status == 500:
             log.error("a request failed", exc_info=error, extra={"method": request.method, "path": request.path})
         return problem(refusal)
@@ -173,23 +162,3 @@ def _answer_errors(app: Flask, metrics: Metrics) -> None:
         if response.status_code >= 400:
             metrics.request_refused(response.status_code)
         return response
-
-
-def _refusal(error: Exception) -> Refused:
-    """How an error is answered; what nobody foresaw is a 500 that tells nothing of the inside."""
-    match error:
-        case Refused():
-            return error
-        case TemporaryError():
-            return Refused(503, str(error), headers={"Retry-After": str(max(1, round(error.retry_after)))})
-        case NotLeader():
-            return Refused(503, "this process does not lead its database now", headers={"Retry-After": "5"})
-        case Conflict():
-            return Refused(409, str(error))
-        case PermanentError():
-            return Refused(400, str(error))
-        case HTTPException():
-            headers = {key: value for key, value in error.get_headers() if key == "Allow"}
-            return Refused(error.code or 500, error.description or error.name, headers=headers)
-        case _:
-            return Refused(500, "an error of modelmend itself; its log says more")

@@ -13,11 +13,14 @@ from sqlalchemy import Connection
 from controller import __version__
 from controller.errors import Fault
 from controller.explain import Explanation, explain_event, explain_remediation
+from controller.explain.reasons import because
 from controller.store import listing, standing
 from controller.store.database import Database
 from controller.store.paging import instant
 from controller.web import bodies
+from controller.web.callers import By
 from controller.web.problems import Refused
+from controller.web.sweeping import swept
 
 Item = dict[str, Any]
 SubmitAct = Callable[[str, str, str, Item, str, str], Item]
@@ -114,65 +117,108 @@ class Api:
         with self._db.read() as conn:
             return _explain(conn, query, self._db.now(conn)).as_dict()
 
+    def explained(self, id: str) -> Explanation:  # noqa: A002 — likewise
+        """Why, of one remediation."""
+        with self._db.read() as conn:
+            found = _found(listing.remediation(conn, id), f"no remediation {id}")
+            return _explain_remediation(conn, found, self._db.now(conn))
+
+    def told_with(self, remediation: Item) -> tuple[Item | None, Item | None, list[Item]]:
+        """Its event, the decision that started it, and the conditions that it answers; what retention left of them."""
+        with self._db.read() as conn:
+            now = self._db.now(conn)
+            found = [listing.condition(conn, id_, now) for id_ in remediation["conditions"]]
+            event = listing.event(conn, remediation["event"], now)
+            return event, listing.decision(conn, remediation["decision"]), [one for one in found if one is not None]
+
     # ── acting ──────────────────────────────────────────────────────────────────────────────────
 
-    def cancel(self, id: str, body: bodies.WhyBody, who: str) -> Item:  # noqa: A002 — likewise
+    def cancel(self, id: str, body: bodies.WhyBody, by: By) -> Item:  # noqa: A002 — likewise
         self.remediation(id)
-        done = self._act("cancel", "remediation", id, {}, who, body.why)
+        done = self._act("cancel", "remediation", id, {}, by, body.why)
         return _done(done, f"remediation {id} is {done.get('phase', 'cancelled')}")
 
-    def end_condition(self, id: str, body: bodies.WhyBody, who: str) -> Item:  # noqa: A002 — likewise
-        self.condition(id)
-        return _done(self._act("end_condition", "condition", id, {}, who, body.why), f"condition {id} is over")
+    def approve(self, id: str, body: bodies.ApproveBody, by: By) -> Item:  # noqa: A002 — likewise
+        return self._answer("approve", id, body.asking, by, body.why)
 
-    def add_silence(self, body: bodies.SilenceBody, who: str) -> Item:
+    def reject(self, id: str, body: bodies.RejectBody, by: By) -> Item:  # noqa: A002 — likewise
+        return self._answer("reject", id, body.asking, by, body.why)
+
+    def retry(self, id: str, body: bodies.CommentBody, by: By) -> Item:  # noqa: A002 — likewise
+        self.remediation(id)
+        done = self._act("retry", "remediation", id, {}, by, body.why)
+        return _done(done, f"remediation {done.get('remediation')} goes on with {id}")
+
+    def _answer(self, act: str, id: str, asking: int | None, by: By, why: str) -> Item:  # noqa: A002 — likewise
+        self.remediation(id)
+        done = self._act(act, "remediation", id, {"asking": asking}, by, why)
+        return _done(done, f"remediation {id}: {done.get('step')} is {act}{'d' if act[-1] == 'e' else 'ed'}")
+
+    def end_condition(self, id: str, body: bodies.WhyBody, by: By) -> Item:  # noqa: A002 — likewise
+        self.condition(id)
+        return _done(self._act("end_condition", "condition", id, {}, by, body.why), f"condition {id} is over")
+
+    def add_silence(self, body: bodies.SilenceBody, by: By) -> Item:
         try:
             starts, ends = body.times(self._clock())
         except ValueError as error:
             found = str(body.ends_at or body.for_)
             raise Refused(400, "the body is not as described", [Fault("endsAt", str(error), found)]) from error
+        with self._db.read() as conn:
+            muted = None if body.confirm else swept(conn, body.matchers)
+        if muted is not None:
+            what = f"everything: {muted['models']} models, {muted['policies']} policies"
+            raise Refused(400, f'it would silence {what}; say "confirm": true if it shall', confirm=muted)
         act = {"matchers": body.matchers, "starts_at": instant(starts), "ends_at": instant(ends)}
-        done = self._act("silence", "silence", "", act, who, body.why)
+        done = self._act("silence", "silence", "", act, by, body.why)
         return _done(done, f"silence {done.get('id')} from {instant(starts)} until {instant(ends)}")
 
-    def expire_silence(self, id: str, body: bodies.WhyBody, who: str) -> Item:  # noqa: A002 — likewise
+    def expire_silence(self, id: str, body: bodies.WhyBody, by: By) -> Item:  # noqa: A002 — likewise
         self.silence(id)
-        return _done(self._act("expire", "silence", id, {}, who, body.why), f"silence {id} has ended")
+        return _done(self._act("expire", "silence", id, {}, by, body.why), f"silence {id} has ended")
 
-    def pause(self, body: bodies.PauseBody, who: str) -> Item:
+    def pause(self, body: bodies.PauseBody, by: By) -> Item:
         scope, ref = body.scope()
         if body.until is not None and body.until <= self._clock():
             fault = Fault("until", "a time that is still to come", str(instant(body.until)))
             raise Refused(400, "the body is not as described", [fault])
-        done = self._act("pause", scope, ref, {"until": instant(body.until)}, who, body.why)
+        done = self._act("pause", scope, ref, {"until": instant(body.until)}, by, body.why)
         until = f"until {instant(body.until)}" if body.until else "until it is resumed"
         return _done(done, f"{_what(scope, ref)} is paused {until} ({done.get('id')})")
 
-    def resume(self, body: bodies.ResumeBody, who: str) -> Item:
+    def resume(self, body: bodies.ResumeBody, by: By) -> Item:
         scope, ref = body.scope()
-        done = self._act("resume", scope, ref, {"policy": body.policy, "model": body.model}, who, body.why)
+        done = self._act("resume", scope, ref, {"policy": body.policy, "model": body.model}, by, body.why)
         if body.policy and body.model:
             return _done(done, f"the breaker of {body.policy} for {body.model} is closed")
         if not done.get("lifted"):
             raise Refused(409, f"{_what(scope, ref)} was not paused")
         return _done(done, f"{_what(scope, ref)} is resumed")
 
-    def replay(self, digest: str, body: bodies.WhyBody, who: str) -> Item:
+    def replay(self, digest: str, body: bodies.WhyBody, by: By) -> Item:
         self.quarantined(digest)
-        done = self._act("replay", "event", digest, {}, who, body.why)
+        done = self._act("replay", "event", digest, {}, by, body.why)
         answers = ", ".join(done.get("decisions") or ()) or "nothing"
         return _done(done, f"event {done.get('event')} is decided again: {answers}")
 
-    def _act(self, kind: str, scope: str, ref: str, body: Item, who: str, why: str) -> Item:
-        """The engine's answer; its "no" is a 409. Raises what `submit_act` raises."""
-        outcome = self._submit_act(kind, scope, ref, body, who, why)
+    def _act(self, kind: str, scope: str, ref: str, body: Item, by: By, why: str) -> Item:
+        """The engine's answer; its "no" is a 409, with who decided and when. Raises what `submit_act` raises."""
+        outcome = self._submit_act(kind, scope, ref, {**body, "way": by.way}, by.name, why)
         if not outcome.get("ok"):
-            raise Refused(409, str(outcome.get("error") or "the answer is no"))
+            raise _refused(outcome)
         return outcome
 
     def _page(self, read: Callable[..., Item], query: bodies.PageQuery, *, timed: bool = False) -> Item:
         with self._db.read() as conn:
             return _paged(read, conn, query, *([self._db.now(conn)] if timed else []))
+
+
+def _refused(outcome: Item) -> Refused:
+    """The engine's no, with what it rests on: who decided, or which guard refuses and by which values."""
+    detail = str(outcome.get("error") or "the answer is no")
+    if outcome.get("reason"):
+        detail = f"not now: {outcome['reason']}: {because(outcome['reason'], outcome.get('values') or {}, '')}"
+    return Refused(409, detail, **{key: outcome[key] for key in ("decided", "reason", "values") if outcome.get(key)})
 
 
 def _paged(read: Callable[..., Item], conn: Connection, query: BaseModel, *more: Any) -> Item:

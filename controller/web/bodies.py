@@ -53,6 +53,16 @@ Qualified = Annotated[
 ]
 Why = Annotated[str, Field(description="why, in words for the record", min_length=1, max_length=2000, pattern=r"\S")]
 
+Comment = Annotated[str, Field(description="a comment for the record", max_length=2000)]
+Asking = Annotated[
+    int | None,
+    Field(
+        ge=1,
+        le=2**31 - 1,
+        description="the `version` of the remediation when it asked: an answer to what is asked no more is refused",
+    ),
+]
+
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel, validate_by_name=True, validate_by_alias=True)
@@ -163,6 +173,24 @@ class WhyBody(_Strict):
     why: Why
 
 
+class CommentBody(_Strict):
+    """An act that may have a comment."""
+
+    why: Comment = ""
+
+
+class ApproveBody(CommentBody):
+    """A yes to what is asked."""
+
+    asking: Asking = None
+
+
+class RejectBody(WhyBody):
+    """A no to what is asked, and why."""
+
+    asking: Asking = None
+
+
 class SilenceBody(_Strict):
     """A mute bound in time: what matches every matcher is decided `silenced`."""
 
@@ -174,6 +202,7 @@ class SilenceBody(_Strict):
         max_length=32,
     )
     all: bool = Field(False, description="must be true for a silence without matchers: it mutes everything")
+    confirm: bool = Field(False, description="must be true where it would mute every model and every policy")
     starts_at: Moment | None = Field(None, description="default: now")
     ends_at: Moment | None = Field(None, description="this or `for`")
     for_: Length | None = Field(None, alias="for", description="its length from `startsAt`; this or `endsAt`")

@@ -8,8 +8,9 @@ from typing import Any
 
 from flask import Response
 from pydantic_core import ErrorDetails, to_json
+from werkzeug.exceptions import HTTPException
 
-from controller.errors import Fault
+from controller.errors import Conflict, Fault, NotLeader, PermanentError, TemporaryError
 
 PROBLEM = "application/problem+json"
 _SHOWN = 120
@@ -79,3 +80,23 @@ def _lower(message: str) -> str:
 def _shown(value: Any) -> str:
     text = to_json(value, fallback=str, inf_nan_mode="strings").decode(errors="replace")
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+
+
+def refusal_of(error: Exception) -> Refused:
+    """How an error is answered; what nobody foresaw is a 500 that tells nothing of the inside."""
+    match error:
+        case Refused():
+            return error
+        case TemporaryError():
+            return Refused(503, str(error), headers={"Retry-After": str(max(1, round(error.retry_after)))})
+        case NotLeader():
+            return Refused(503, "this process does not lead its database now", headers={"Retry-After": "5"})
+        case Conflict():
+            return Refused(409, str(error))
+        case PermanentError():
+            return Refused(400, str(error))
+        case HTTPException():
+            headers = {key: value for key, value in error.get_headers() if key == "Allow"}
+            return Refused(error.code or 500, error.description or error.name, headers=headers)
+        case _:
+            return Refused(500, "an error of modelmend itself; its log says more")

@@ -71,6 +71,14 @@ spec:
 """
 
 
+def set_of(text: str) -> PolicySet:
+    """The set of these documents, which must all be good."""
+    documents, faults = parse_documents(text, "policies.yaml")
+    policies, problems = build_set(documents, Installation.of(EventTypes()), faults)
+    assert not problems, problems
+    return policies
+
+
 class World:
     """A database with an engine that the test turns by hand, and the app over it."""
 
@@ -82,10 +90,7 @@ class World:
         self.engine = Engine(self.leadership, Rules(PolicySet(), SETTINGS.fleet), metrics=self.metrics, workers=1)
         self.intake = Intake(db)
         self.intake.start()
-        documents, faults = parse_documents(POLICIES, "policies.yaml")
-        policies, problems = build_set(documents, Installation.of(EventTypes()), faults)
-        assert not problems, problems
-        self.engine.adopt(policies, ("broken.yaml: no",))
+        self.engine.adopt(set_of(POLICIES), ("broken.yaml: no",))
         self.app = self.create_app()
         self.settle()
 
@@ -217,10 +222,11 @@ def test_document_is_valid_openapi() -> None:
 
 
 def test_document_describes_every_route(quiet_world: World) -> None:
-    """Every rule of the app but /metrics and the document itself is described, and nothing else."""
+    """Every rule of the app but the pages, /metrics and the document itself is described, and nothing else."""
     rules = {
         (method.lower(), re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule))
         for rule in quiet_world.app.url_map.iter_rules()
+        if not rule.endpoint.startswith("page_")
         for method in (rule.methods or set()) - {"HEAD", "OPTIONS"}
     }
     described = {(method, path) for path, operations in DOCUMENT["paths"].items() for method in operations}
@@ -457,7 +463,9 @@ def test_other_media_type_is_415(quiet_world: World, route: Route, content_type:
 
 @each_act
 def test_why_is_asked_for(quiet_world: World, route: Route) -> None:
-    """No act without a reason; a blank one is none."""
+    """No act without a reason, but a yes and another try; a blank one is none."""
+    if route.name in ("approve", "retry"):
+        return
     without = {key: value for key, value in (body_of(route) or {}).items() if key != "why"}
     for body in (without, {**without, "why": ""}, {**without, "why": "  "}):
         answer = Checked(quiet_world.app).post(path_of(route), body)
@@ -493,6 +501,44 @@ BAD_BODIES = [
     ("/pause", [], "an object"),
     ("/pause", "w", "an object"),
 ]
+
+
+@pytest.mark.parametrize(
+    "body", [{"all": True}, {"matchers": {"policy": "*t*"}}, {"matchers": {"model": "*", "policy": "[a-z]*"}}]
+)
+def test_a_silence_of_everything_is_asked_about_once_more(small_world: World, body: Any) -> None:
+    """What mutes all models and policies is refused with their numbers until `confirm` is said; less is not."""
+    small_world.engine.adopt(set_of(POLICIES.replace("name: look", "name: let")), ())
+    small_world.settle()
+    api = Checked(small_world.app)
+    asked = api.post("/silences", body | {"for": "2h", "why": "w"})
+    assert (asked.status_code, asked.json["confirm"]) == (400, {"models": 1, "policies": 3})
+    assert "it would silence everything: 1 models, 3 policies" in asked.json["detail"]
+    assert api.get("/silences").json["items"] == []
+    assert api.post("/silences", body | {"for": "2h", "why": "w", "confirm": True}).status_code == 201
+    less: tuple[dict[str, str], ...] = ({"policy": "retrain"}, {"model": "salary-*"}, {"policy": "*t*", "feature": "a"})
+    for matchers in less:
+        assert api.post("/silences", {"matchers": matchers, "for": "2h", "why": "w"}).status_code == 201
+
+
+def test_an_answer_by_the_api(world: World) -> None:
+    """What awaits is listed; the first answer counts, a second is a 409 with who decided; a no needs its why."""
+    world.engine.adopt(set_of(POLICIES.replace("mode: enforce", "mode: approve")), ())
+    world.send("d1", driftScore=0.44)
+    api = Checked(world.app, **{"User-Agent": "modelmend/0"})
+    (waiting,) = api.get("/remediations?phase=AwaitingApproval").json["items"]
+    assert api.get("/status").json["activeRemediations"] == {"AwaitingApproval": 1}
+    path = f"/remediations/{waiting['id']}"
+    version = api.get(path).json["version"]
+    assert api.post(f"{path}/reject", {}).status_code == 400
+    assert api.post(f"{path}/approve", {"asking": version + 1}).status_code == 409
+    assert api.post(f"{path}/retry", {}).status_code == 409
+    said = api.post(f"{path}/approve", {"asking": version, "why": "go"})
+    assert (said.status_code, said.json["message"]) == (200, f"remediation {waiting['id']}: train is approved")
+    late = api.post(f"{path}/reject", {"asking": version, "why": "stop"})
+    assert (late.status_code, late.json["decided"]["who"], late.json["decided"]["why"]) == (409, "anonymous", "go")
+    assert late.json["decided"]["way"] == "command"
+    assert late.json["detail"].startswith("it was approved by anonymous at ")
 
 
 @pytest.mark.parametrize(("path", "body", "wanted"), BAD_BODIES)

@@ -1,5 +1,6 @@
 """The commands against the real server: every word goes over HTTP."""
 
+import io
 import json
 import time
 from collections.abc import Callable, Iterator
@@ -138,7 +139,7 @@ def test_an_event_from_sending_to_cancelling(shell: Shell) -> None:
     assert "activeRemediations" in shell("status")
     assert shell("cancel", id_, "--reason", "wrong data") == f"remediation {id_} is Stopping\n"
     shell.until(lambda page: page["items"][0]["phase"] == "Cancelled", "remediations")
-    assert "cancelled by ada (“wrong data”)" in shell("explain", id_)
+    assert "cancelled by ada with the command (“wrong data”)" in shell("explain", id_)
     shell("cancel", id_, "--reason", "again", code=1)
     assert shell.err == f"modelmend: remediation {id_} is Cancelled already\n"
 
@@ -298,3 +299,44 @@ def test_foreign_text_does_not_reach_the_terminal(shell: Shell) -> None:
     shown = shell("events") + shell("explain", "e1")
     assert "\u202e" not in shown
     assert "\\u202e" in shown
+
+
+def test_a_silence_of_everything_asks_at_the_terminal(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a terminal it is refused; at one the person is told how much, and a yes is needed; `--yes` says it."""
+    everything = ("silence", "add", "--all", "--for", "2h", "--reason", "w")
+    shell(*everything, code=2)
+    assert "give --yes" in shell.err
+    for typed, code in (("n\n", 2), ("", 2), ("y\n", 0)):
+        terminal = io.StringIO(typed)
+        terminal.isatty = lambda: True  # type: ignore[method-assign]
+        monkeypatch.setattr("sys.stdin", terminal)
+        shell(*everything, code=code)
+        assert "It silences everything: 1 models, 2 policies. Go on? [y/N]" in shell.err
+    shell(*everything, "--yes")
+
+
+def test_an_answer_by_command(shell: Shell, app: App, tmp_path: Path) -> None:
+    """What awaits is listed and answered; who is late is told who was first, with exit code 1."""
+    (tmp_path / "policies.yaml").write_text(POLICIES.replace("mode: enforce", "mode: approve"))
+    shell.until(lambda told: told["items"][0]["text"]["spec"]["mode"] == "approve", "policies")
+    shell(
+        "send",
+        "--type",
+        "ml.data.drift.detected",
+        "--id",
+        "a1",
+        "--data",
+        "driftScore=0.5",
+        "--data",
+        "model=salary-predictor",
+    )
+    (waiting,) = shell.until(lambda told: told["items"], "remediations", "--awaiting")["items"]
+    assert f"remediation {waiting['id']}: train is rejected" in shell("reject", waiting["id"], "--comment", "not now")
+    shell("approve", waiting["id"], code=1)
+    assert "it was rejected by ada at" in shell.err
+    assert "train was rejected by ada with the command (“not now”)" in shell("explain", waiting["id"]).replace(
+        "step 1 (train)", "train"
+    )
+    shell("retry", waiting["id"], code=1)
+    assert "not now: " in shell.err
+    assert shell.json("remediations", "--awaiting")["items"] == []

@@ -12,7 +12,7 @@ from pydantic import BaseModel
 
 from controller.durations import format_duration
 from controller.errors import ConfigError
-from controller.settings import Fleet, Receiver, Sender, Settings
+from controller.settings import Fleet, ProxyAuth, Receiver, Sender, Settings
 from controller.settings.layers import PREFIX, variables
 from controller.settings.scalars import format_size, is_loopback, parse_size, split_address
 
@@ -339,8 +339,8 @@ def group_table(model):
 
 @pytest.mark.parametrize(
     "table",
-    [settings_table(), group_table(Sender), group_table(Receiver)],
-    ids=["settings", "senders", "receivers"],
+    [settings_table(), group_table(Sender), group_table(Receiver), group_table(ProxyAuth)],
+    ids=["settings", "senders", "receivers", "proxyAuth"],
 )
 def test_every_setting_is_documented(table):
     """docs/settings.md holds the table of settings as the model has them; paste the new one where it differs."""
@@ -368,3 +368,38 @@ def test_the_flag_data_wins_over_a_database_named_in_the_environment():
     environ = {"MODELMEND_DATABASE": "postgresql://elsewhere/db"}
     settings = Settings.load(None, {"data": "/tmp/here"}, environ)
     assert settings.database_url == "sqlite:////tmp/here/modelmend.db"
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("proxyAuth: {userHeader: X-User}", "proxyAuth.trusted"),
+        ("proxyAuth: {trusted: []}", "proxyAuth.trusted"),
+        ("proxyAuth: {trusted: [10.0.0.1/8]}", "a network such as 10.0.0.0/8, or an address"),
+        ("proxyAuth: {trusted: [ingress]}", "a network such as 10.0.0.0/8, or an address"),
+        ("proxyAuth: {trusted: [10.0.0.0/8], userHeader: 'X User'}", "a header's name"),
+        ("proxyAuth: {trusted: [10.0.0.0/8], operators: ['*']}", "want userHeader beside it"),
+        ("proxyAuth: {trusted: [10.0.0.0/8], groupsHeader: X-Groups}", "want userHeader beside it"),
+        (
+            "proxyAuth: {trusted: [10.0.0.0/8], userHeader: X-User, operators: [sre]}",
+            "want groupsHeader beside it, or `*`",
+        ),
+        ("publicUrl: mend.example", "a URL"),
+        ("publicUrl: https://mend.example/?a=b", "a URL such as"),
+        ("publicUrl: https://ada@mend.example/", "a URL such as"),
+    ],
+)
+def test_who_may_decide_is_not_left_to_a_typing_error(tmp_path, text, wanted):
+    """A proxy without addresses, groups that no header names, a public URL that is none: told, not guessed."""
+    assert wanted in problems(tmp_path, text)[0]
+
+
+def test_a_proxy_and_a_public_url_are_read(tmp_path):
+    """Networks of both kinds; the URL without its last slash."""
+    settings = loaded(
+        tmp_path,
+        "publicUrl: https://mend.example/ml/\n"
+        "proxyAuth: {trusted: [10.0.0.0/8, 'fd00::/8', 192.0.2.1], userHeader: X-User, operators: ['*']}",
+    )
+    assert settings.public_url == "https://mend.example/ml"
+    assert [str(network) for network in settings.proxy_auth.trusted] == ["10.0.0.0/8", "fd00::/8", "192.0.2.1/32"]

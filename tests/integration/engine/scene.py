@@ -102,6 +102,7 @@ class Scene:
         self.intake = Intake(db, stateful=lambda source: source == LEVEL)
         self.intake.start()
         self.in_force = PolicySet()
+        self.public_url: str | None = "https://mend.example"
         self._sent = 0
         self.lead()
 
@@ -109,7 +110,7 @@ class Scene:
         """Begin to lead, as a process does that starts."""
         self.leadership = Leadership.take(self.db, holder="the test")
         self.pool = Deferred()
-        rules = Rules(PolicySet(), self.fleet, SENDERS, self.receivers)
+        rules = Rules(PolicySet(), self.fleet, SENDERS, self.receivers, public_url=self.public_url)
         self.engine = Engine(self.leadership, rules, metrics=Metrics(version="test"), workers=1, kube=self.objects)
         for name in ("_pool", "_samplers", "_callers"):
             getattr(self.engine._workers, name).shutdown()

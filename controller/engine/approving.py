@@ -1,0 +1,76 @@
+"""Asking a person before a step: what ends the asking by itself, and the answer.
+
+An answer is to one asking: of one remediation, before one rung, about one text of the policy.
+The first answer counts; whoever comes later is told who decided, and when.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+from sqlalchemy import select
+
+from controller import schema
+from controller.decision import Reason, Refusal
+from controller.engine.rules import Rules
+from controller.policy import Policy
+from controller.remediation import Cause, Phase, Remediation
+from controller.store.leader import Turn
+from controller.store.plain import plain
+
+_ENDS = frozenset(
+    {Cause.APPROVED, Cause.REJECTED, Cause.EXPIRED, Cause.OVER, Cause.CANCELLED, Cause.HELD, Cause.PREEMPTED}
+)
+_WORDS = {
+    Cause.APPROVED: "it was approved",
+    Cause.REJECTED: "it was rejected",
+    Cause.EXPIRED: "nobody answered in time, and that is a no",
+    Cause.OVER: "what it was asked about is over",
+    Cause.CANCELLED: "it was cancelled",
+    Cause.HELD: "it was held for too long and given up",
+    Cause.PREEMPTED: "an urgent remediation took the model over",
+}
+
+
+def asked_for(policy: Policy, r: Remediation, *, first: bool) -> timedelta | None:
+    """How long a person has to answer before the step at hand may start; None: nobody is asked.
+
+    :param first: what it goes back to served so long ago that a person is asked, whatever the policy says.
+    """
+    return policy.approval_expires if first or policy.asks(r.rung) else None
+
+
+def lapsed(rules: Rules, r: Remediation) -> Refusal | None:
+    """Why an asking, or a yes that has not been acted on, is void: its policy's text is no longer in force."""
+    if r.phase is not Phase.AWAITING_APPROVAL and not r.approved:
+        return None
+    policy = rules.policy(r.policy_ns, r.policy)
+    if policy is not None and policy.digest == r.policy_digest:
+        return None
+    why = "policy_gone" if policy is None else "policy_changed"
+    return Refusal(Reason.STALE, {"why": why}, final=True)
+
+
+def not_asked(turn: Turn, r: Remediation, asking: int | None) -> dict[str, Any] | None:
+    """The outcome for an answer to what is asked no more; None: it is asked now.
+
+    :param asking: the remediation's version when it asked, as the page showed it; None: whatever it asks now.
+    """
+    if r.phase is Phase.AWAITING_APPROVAL and asking in (None, r.version):
+        return None
+    t = schema.transitions.c
+    query = select(t.reason, t["values"], t.now, t.version).where(t.remediation_id == r.id)
+    if asking is not None:
+        query = query.where(t.version == asking + 1)
+    rows = [row for row in turn.conn.execute(query.order_by(t.version)) if row.reason in _ENDS]
+    if not rows:
+        return {"ok": False, "error": f"remediation {r.id} is {r.phase}: it asks nobody"}
+    last = rows[-1]
+    values: dict[str, Any] = last[1] or {}
+    decided = {"reason": last.reason, "at": plain(last.now)} | {key: values.get(key) for key in ("who", "why", "way")}
+    by = f" by {values['who']}" if values.get("who") else ""
+    error = f"{_WORDS[Cause(last.reason)]}{by} at {plain(last.now)}"
+    if r.phase is Phase.AWAITING_APPROVAL:
+        error += "; it asks about another step now"
+    return {"ok": False, "error": error, "decided": decided}
