@@ -63,4 +63,6 @@ def _asks(ledger: Ledger, policy: Policy, r: Remediation) -> bool:
     first = r.step == 0 and r.attempt == 1 and not (r.acted or r.restored)
     trigger = next((found for found in policy.triggers if found.name == r.trigger), None)
     due = trigger is not None and (trigger.due is not None or (trigger.counter and trigger.counter.kind == "sum"))
-    return first and r.rung.changing and not due and ledger.event(r.event_seq).family is not None
+    event = ledger.event(r.event_seq)
+    canary = ledger.state((r.namespace, r.model)).role(event.version) == "canary"  # what serves says nothing of it
+    return first and r.rung.changing and not due and not canary and event.family is not None

@@ -236,3 +236,60 @@ def test_a_report_about_before_is_none(stage: Staged):
     assert scene.remediation().phase == "Verifying"
     scene.advance("2d")
     assert ended(scene) == ("Escalated", "unknown")
+
+
+SOON = "limits: {cooldown: 1s}\n"
+"""A deployment by others starts the cooldown, too."""
+
+
+def served(scene: Scene, version: str, role: str = "stable") -> None:
+    """The registry says which version serves."""
+    scene.send("ml.model.deployed", version=version, role=role, driftScore=None)
+
+
+def test_before_and_stable_are_of_the_version_that_served(stage: Staged):
+    """`before` is asked for the version of before the step, for the time at which it began."""
+    scene = stage(policy(SOON + steps(**{"value >= 0.92": "value > before + 0.01 && value >= stable"})))
+    scene.world.outputs = {"version": "2"}
+    scene.world.values = lambda query, time: 0.95 if 'version="2"' in query else 0.9
+    served(scene, "1")
+    scene.advance("1m")
+    scene.send()
+    scene.advance("20m")
+    assert ended(scene) == ("Succeeded", "recovered")
+    assert (why(scene)["before"], why(scene)["stable"], why(scene)["value"]) == (0.9, 0.9, 0.95)
+    asked = {(query[-9:-6], (time - NOON) / timedelta(minutes=1)) for query, time in scene.world.asked}
+    assert ('"1"', 1) in asked
+    compare(scene)
+
+
+def test_without_a_version_before_it_is_unknown_at_once(stage: Staged):
+    """Nobody knows what served: what reads `before` can never be told."""
+    scene = stage(policy(steps(**{"value >= 0.92": "value > before"})))
+    scene.world.outputs = {"version": "2"}
+    scene.send()
+    scene.advance("15m")
+    assert ended(scene) == ("Escalated", "unknown")
+    assert why(scene)["message"] == "before is asked for, and the version before the step is not known"
+
+
+def test_the_stable_version_says_nothing_of_a_canary(stage: Staged):
+    """An event about the canary is not answered by how well the stable version does."""
+    scene = stage(policy(SOON + steps()))
+    scene.world.values, scene.world.outputs = (lambda query, time: 0.95), {"version": "2"}
+    served(scene, "1")
+    served(scene, "2", "canary")
+    scene.advance("1m")
+    scene.send(modelVersion="2")
+    assert "Running started" in scene.trail()
+
+
+def test_how_the_version_that_serves_does_before(stage: Staged):
+    """With a version in the query, what serves is asked before anything is started."""
+    scene = stage(policy(SOON + steps()))
+    scene.world.values = lambda query, time: 0.95
+    served(scene, "1")
+    scene.advance("1m")
+    scene.send()
+    assert scene.trail() == ["Pending decided", "Cancelled not_degraded"]
+    assert [query for query, _ in scene.world.asked] == ['avg_over_time(accuracy{model="salary",version="1"}[5m])']
