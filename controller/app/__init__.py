@@ -34,6 +34,7 @@ from controller.kube import Kube
 from controller.metrics import Metrics
 from controller.outbox import Outbox
 from controller.policy import Installation, PolicySet
+from controller.policy.outlook import frozen_now
 from controller.prometheus import Prometheus
 from controller.receiver import BoundedHttp, Limits, Receiver
 from controller.settings import Sender, Settings
@@ -264,6 +265,7 @@ class App:
             "pid": os.getpid(),
             "startedAt": self._started_at.isoformat().replace("+00:00", "Z"),
             "ready": not self.not_ready(),
+            "freezesInForce": frozen_now(self.engine.rules.policies, system_clock()),
         }
 
     def stop(self, grace: float = 10.0) -> None:

@@ -6,13 +6,15 @@ import argparse
 import os
 import signal
 import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from controller import __version__
 from controller.cli.printing import as_json, note, print_json
 from controller.cli.tables import safe, since, table, text
+from controller.durations import format_duration
 from controller.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -80,7 +82,8 @@ def check(arguments: argparse.Namespace) -> int:
     periods = {source: sender.period for source, sender in settings.senders.items() if sender.period is not None}
     warnings = list(policy_warnings(found.policies, periods))
     if as_json(arguments):
-        print_json({"ok": not problems, "problems": list(map(str, problems)), "warnings": warnings})
+        told = {"ok": not problems, "problems": list(map(str, problems)), "warnings": warnings}
+        print_json({**told, **_ahead(found)})
     else:
         for problem in problems:
             note(str(problem))
@@ -88,7 +91,52 @@ def check(arguments: argparse.Namespace) -> int:
             note(f"warning: {warning}")
         if not problems:
             print(f"good: {len(found.policies)} policies, {len(found.models)} models")
+            for line in _told(_ahead(found)):
+                print(line)
     return 2 if problems else 0
+
+
+def _ahead(policies: PolicySet) -> dict[str, list[dict[str, Any]]]:
+    """The next due times of schedules and windows of freezes, as JSON."""
+    from controller.policy.outlook import freezes, schedules
+
+    now = datetime.now(UTC)
+    return {
+        "schedules": [
+            {
+                "policy": dated.policy.key,
+                "trigger": dated.trigger.name,
+                "spread": format_duration(dated.schedule.spread),
+                "next": [due.isoformat() for due in dated.times],
+            }
+            for dated in schedules(policies, now)
+        ],
+        "freezes": [
+            {
+                "freeze": planned.freeze.key,
+                "spread": format_duration(planned.freeze.spread),
+                "next": [
+                    {"start": window.start.isoformat(), "end": window.end.isoformat()} for window in planned.windows
+                ],
+            }
+            for planned in freezes(policies, now)
+        ],
+    }
+
+
+def _told(ahead: dict[str, list[dict[str, Any]]]) -> Iterator[str]:
+    """The same as lines."""
+    for dated in ahead["schedules"]:
+        later = "" if dated["spread"] == "0s" else f", each model up to {dated['spread']} later"
+        times = ", ".join(map(_minute, dated["next"]))
+        yield f"schedule {dated['policy']} {dated['trigger']}: due next {times} UTC{later}"
+    for planned in ahead["freezes"]:
+        windows = [f"{_minute(window['start'])} to {_minute(window['end'])} UTC" for window in planned["next"]]
+        yield f"freeze {planned['freeze']}: {', '.join(windows) or 'over'}"
+
+
+def _minute(moment: str) -> str:
+    return moment[:16].replace("T", " ")
 
 
 def _ask_cluster(settings: Settings, policies: PolicySet) -> tuple[Problem, ...]:

@@ -1,4 +1,5 @@
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -71,6 +72,26 @@ def test_check_warns(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     (tmp_path / "p.yaml").write_text(correlating + "  wait: 10m\n")
     assert main(["check", ".", "--output", "json"]) == 0
     assert json.loads(capsys.readouterr().out)["warnings"] == []
+
+
+def test_check_tells_what_lies_ahead(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The next due times of schedules, and the next windows of freezes, are printed; one that is over is said to be."""
+    dated = GOOD.replace(
+        "{type: ml.performance.degraded}", '{name: monthly, schedule: {cron: "0 3 1 * *", spread: 6h}}'
+    )
+    freeze = "---\nkind: Freeze\nmetadata: {name: weekend}\nspec: {models: {names: ['*']}, cron: '0 18 * * 5', duration: 62h}\n"
+    past = "---\nkind: Freeze\nmetadata: {name: gone}\nspec: {models: {names: ['*']}, start: '2020-01-01', end: '2020-01-02'}\n"
+    (tmp_path / "good.yaml").write_text(dated + freeze + past)
+    assert main(["check", "."]) == 0
+    _, schedule, gone, weekend = capsys.readouterr().out.splitlines()
+    assert re.fullmatch(
+        r"schedule default/look monthly: due next( \S+-01 03:00,?){3} UTC, each model up to 6h later", schedule
+    )
+    assert gone == "freeze default/gone: over"
+    assert len(re.findall(r" 18:00 to \S+ 08:00 UTC", weekend)) == 3
+    assert main(["check", ".", "--output", "json"]) == 0
+    answer = json.loads(capsys.readouterr().out)
+    assert [len(found["next"]) for found in (*answer["schedules"], *answer["freezes"])] == [3, 0, 3]
 
 
 def test_check_prints_every_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
