@@ -11,7 +11,7 @@ from controller.decision.answer import Decision, Happening, Outcome, Reason
 from controller.decision.outdated import outdated
 from controller.decision.situation import ASKED_AGAIN, Bar, Frozen, Holding, Shared, Situation, TriggerFacts
 from controller.events.event import Event
-from controller.policy import OTHERS, Counter, Model, Policy, Trigger
+from controller.policy import DUE, OTHERS, Counter, Model, Policy, Trigger
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +148,12 @@ def guard_inhibited(q: Question) -> Decision | None:
     """`unless`, as a guard; of an urgent policy that may also change, it is asked before its changing steps only."""
     if q.policy.urgent and q.policy.changing:
         return None
-    return inhibited(q.situation.unless)
+    refusal = inhibited(q.situation.unless)
+    untils = [holding.until for holding in q.situation.unless]
+    if refusal is None or q.event.type != DUE or None in untils:
+        return refusal
+    # What is due by a calendar was measured on nothing: it need not come anew.
+    return replace(refusal, retry_at=max(until for until in untils if until))
 
 
 def inhibited(unless: tuple[Holding, ...]) -> Decision | None:

@@ -7,6 +7,7 @@ its outcome is written beside it. A refusal is an outcome with `ok: false` and w
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -18,7 +19,7 @@ from controller.engine.approving import not_asked
 from controller.engine.moving import give, look
 from controller.engine.retrying import RETRIED, try_again
 from controller.engine.rules import Rules
-from controller.engine.using import use
+from controller.engine.using import use, waits_for_good_data
 from controller.events.condition import Condition, Dataset, ended_by_person
 from controller.events.event import feature_of
 from controller.events.types import FLEET_DRIFT
@@ -164,6 +165,9 @@ def _end_condition(turn: Turn, rules: Rules, act: Act, input_seq: int) -> dict[s
         for past in ledger.past(key):
             if past.ended_at is None:
                 ledger.look_again(past.id)
+        for question in ledger.questions(key):
+            if waits_for_good_data(ledger, question):
+                ledger.ask(replace(question, retry_at=turn.now))
     ledger.flush()
     questions.ask_about_condition(turn, act.ref)
     if condition.type == FLEET_DRIFT:

@@ -207,10 +207,15 @@ def _wake(ledger: Ledger, rules: Rules, event: Event, key: ModelKey, ended: set[
             and policy is not None
             and any(need.type == event.type for trigger in policy.triggers for need in trigger.require)
         )
-        if corroborates or question.condition_id in ended:
+        if corroborates or question.condition_id in ended or (ended and waits_for_good_data(ledger, question)):
             ledger.ask(replace(question, retry_at=ledger.turn.now))
             woken.append(question)
     return woken
+
+
+def waits_for_good_data(ledger: Ledger, question: Question) -> bool:
+    """Whether it is about what is due by a calendar, which is not measured anew as other events are."""
+    return question.retry_on == Happening.UNINHIBITED and ledger.event(question.event_seq).type == DUE
 
 
 def _look_again(ledger: Ledger, key: ModelKey) -> None:

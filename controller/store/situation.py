@@ -111,7 +111,8 @@ def situation(
     question = ledger.question(policy, used.key)
     whens = {facts.digest: facts for facts in earlier}
     asked_again = question is not None and question.event_seq == used.seq
-    measured = (condition.renewed_at if condition else used.event.time) if asked_again else None
+    judged = used.event.type != DUE  # what is due by a calendar was measured on nothing
+    measured = (condition.renewed_at if condition else used.event.time) if asked_again and judged else None
     return Situation(
         known=used.known,
         candidates=used.candidates,

@@ -7,7 +7,7 @@ from sqlalchemy import insert, update
 
 from controller import schema
 from tests.integration.engine.again import compare
-from tests.integration.engine.scene import MODEL, Scene, Staged, model, policy
+from tests.integration.engine.scene import BROKEN, MODEL, RESTORED, Scene, Staged, model, policy
 
 DUE = "modelmend.due"
 
@@ -265,3 +265,35 @@ def test_since_is_done_meanwhile(stage: Staged):
     scene.advance("2h")
     assert [row.reason for row in scene.decisions()] == ["waiting", "stale"]
     assert scene.decisions()[-1].values["why"] == "done_since"
+
+
+@pytest.mark.parametrize("by_person", [False, True])
+def test_due_on_broken_data_waits_until_it_may_be_learnt_from(stage_on_both: Staged, by_person):
+    """What is due was measured on nothing, so it need not come anew: it starts when `unless` no longer holds."""
+    scene = stage_on_both()
+    start(scene, scheduled("0 3 1 * *", zone="Etc/UTC"), at="2026-01-31")
+    scene.send(BROKEN)
+    scene.advance("30h")
+    assert scene.tally()["inhibited"] == 1
+    if by_person:
+        scene.act("end_condition", ref=scene.conditions()[0].id)
+    else:
+        scene.send(RESTORED)
+    (due,) = scene.rows(schema.events, schema.events.c.type == DUE)
+    scene.advance("5h59m")
+    assert scene.story(due.id) == ["inhibited"] * 2
+    scene.advance("1m")
+    assert scene.story(due.id)[2:] == ["remediate"]
+    compare(scene)
+
+
+def test_due_on_data_that_stays_broken_is_left_out(stage: Staged):
+    """It is good again only after `maxAge`: the next one is next month's."""
+    scene = stage()
+    start(scene, scheduled("0 3 1 * *", zone="Etc/UTC"), at="2026-01-31")
+    scene.send(BROKEN)
+    scene.advance("80h")
+    scene.send(RESTORED)
+    scene.advance("10h")
+    assert scene.remediations() == []
+    assert scene.questions() == []
