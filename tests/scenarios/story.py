@@ -70,6 +70,11 @@ def deployed(version: str, **data: Any) -> Said:
     return Said("ml.model.deployed", {"version": version, **data})
 
 
+def trained(**data: Any) -> Said:
+    """Somebody has trained the model."""
+    return Said("ml.model.trained", data)
+
+
 def broken(**data: Any) -> Said:
     """Data is broken."""
     return Said("ml.data.quality.failed", data)
