@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from controller.policy.calendar import Cron, Periods, first_shown, share, streak, zone
@@ -124,6 +124,7 @@ def test_due_times_are_strictly_later_and_none_is_left_out(text: str, zone_: str
     assert cron.newest(now - timedelta(days=800), second - timedelta(microseconds=1)) == first
 
 
+@example((0, 15), "Pacific/Apia", moment("2011-12-29T10:15"))
 @given(st.sampled_from([(hour, minute) for hour in range(24) for minute in (0, 15, 30)]), ZONES, MOMENTS)
 def test_a_time_of_day_is_due_once_a_day(time: tuple[int, int], zone_: str, now: datetime):
     """Whatever the clocks do, at the first moment at which they show it, or skip it."""
@@ -132,7 +133,8 @@ def test_a_time_of_day_is_due_once_a_day(time: tuple[int, int], zone_: str, now:
     assert due is not None
     local = due.astimezone(ZoneInfo(zone_))
     wall = local.replace(tzinfo=None, hour=time[0], minute=time[1], fold=0)
-    assert first_shown(wall, zone_) == due
+    before = wall - timedelta(days=1)  # Apia has skipped a whole day, whose times were due when the next one began
+    assert due in (first_shown(wall, zone_), first_shown(before, zone_))
 
 
 @given(
