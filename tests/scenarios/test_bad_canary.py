@@ -24,7 +24,7 @@ def test_it_is_aborted_at_once_and_once(story):
     assert story.objects.weight("salary-predictor") == 0
     assert story.at("2025-03-30 03:01") == []
     assert story.endings == ["Succeeded recovered"]
-    assert story.at("2025-03-30 03:05", low("error_rate", 0.08, modelVersion=V6)) == ["condition_false"]
+    assert story.at("2025-03-30 03:05", low("error_rate", 0.08, modelVersion=V6)) == ["stale"]
     assert len(story.started) == 1
     assert story.pages == []
 
@@ -48,7 +48,7 @@ def test_what_says_nothing_of_the_canarys_errors_aborts_nothing(story, said):
 def test_a_version_that_is_gone_aborts_no_other(story):
     """A late word about v4, while v6 is the canary."""
     late = low("error_rate", 0.5, modelVersion="salary-predictor-v4")
-    assert story.at("2025-03-30 01:59", late) == ["condition_false"]
+    assert story.at("2025-03-30 01:59", late) == ["stale"]
     assert story.objects.weight("salary-predictor") == 20
 
 
