@@ -14,8 +14,9 @@ from difflib import get_close_matches
 from typing import Any
 
 from controller.actions.resolving import manager
-from controller.kube import CRON_JOB, KINDS, WORKFLOW_TEMPLATE, Kind, Kube, Refused
+from controller.kube import ANALYSIS_TEMPLATE, CRON_JOB, KINDS, WORKFLOW_TEMPLATE, Kind, Kube, Refused
 from controller.policy import (
+    AnalysisVerification,
     GitOps,
     JobAction,
     Model,
@@ -24,6 +25,7 @@ from controller.policy import (
     Problem,
     RolloutAction,
     Serving,
+    Step,
     WorkflowAction,
     read_version,
 )
@@ -81,6 +83,7 @@ class _Cluster:
 def _policy_faults(cluster: _Cluster, policy: Policy, policies: PolicySet) -> Iterator[str]:
     for at, step in enumerate(policy.steps):
         path, action = f"spec.steps[{at}].{step.action.kind}", step.action
+        yield from _proof_faults(cluster, f"spec.steps[{at}]", policy.namespace, step)
         if isinstance(action, WorkflowAction):
             given = frozenset(action.parameters)
             yield from _template_faults(cluster, path, policy.namespace, action.template, given, frozenset())
@@ -91,6 +94,14 @@ def _policy_faults(cluster: _Cluster, policy: Policy, policies: PolicySet) -> It
             for model in policies.models.values():
                 if model.namespace == policy.namespace and selects(policy.models, model.name, model):
                     yield from _managed_faults(cluster, path, action, model)
+
+
+def _proof_faults(cluster: _Cluster, path: str, namespace: str, step: Step) -> Iterator[str]:
+    for number, verification in enumerate(step.verify):
+        if isinstance(verification, AnalysisVerification):
+            found = cluster.get(ANALYSIS_TEMPLATE, namespace, verification.template)
+            called = f"AnalysisTemplate {namespace}/{verification.template}"
+            yield from _missing(f"{path}.verify[{number}].analysis.templateName", called, found)
 
 
 def _model_faults(cluster: _Cluster, model: Model) -> Iterator[str]:

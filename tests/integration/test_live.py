@@ -15,7 +15,7 @@ import yaml
 
 from controller.actions import rollout
 from controller.cli import main
-from controller.kube import CRON_JOB, DEPLOYMENT, ROLLOUT, WORKFLOW, WORKFLOW_TEMPLATE, Kind, Kube
+from controller.kube import ANALYSIS_TEMPLATE, CRON_JOB, DEPLOYMENT, ROLLOUT, WORKFLOW, WORKFLOW_TEMPLATE, Kind, Kube
 from controller.live import GIT_PARAMETERS
 from controller.remediation import Intent
 from tests.cluster import cluster
@@ -39,7 +39,7 @@ def kube() -> Iterator[Kube]:
 
 @pytest.fixture(scope="module")
 def namespace(kube: Kube) -> Iterator[str]:
-    """A namespace with a template, a CronJob, a Rollout, a Rollout that Argo CD keeps, and a Deployment."""
+    """A namespace with templates, a CronJob, a Rollout, a Rollout that Argo CD keeps, and a Deployment."""
     name = f"t-live-{uuid.uuid4().hex[:8]}"
     kube.create(NAMESPACE, None, {"metadata": {"name": name}})
     template = {
@@ -50,6 +50,8 @@ def namespace(kube: Kube) -> Iterator[str]:
     job = {"template": {"spec": {"restartPolicy": "Never", "containers": [{"name": "train", "image": "i"}]}}}
     cron = {"schedule": "0 3 * * *", "suspend": True, "jobTemplate": {"spec": job}}
     kube.create(WORKFLOW_TEMPLATE, name, {"metadata": {"name": "retrain-model"}, "spec": template})
+    rate = {"metrics": [{"name": "rate", "provider": {"web": {"url": "http://x", "jsonPath": "{$.a}"}}}]}
+    kube.create(ANALYSIS_TEMPLATE, name, {"metadata": {"name": "rate"}, "spec": rate})
     kube.create(CRON_JOB, name, {"metadata": {"name": "nightly"}, "spec": cron})
     kube.create(ROLLOUT, name, {"metadata": {"name": "salary"}, "spec": SERVING | {"strategy": {"canary": {}}}})
     tracked = {"name": "tracked", "annotations": {"argocd.argoproj.io/tracking-id": "app:argoproj.io/Rollout:x/y"}}
@@ -83,7 +85,7 @@ def policy(**action: Any) -> dict[str, Any]:
     spec = {
         "models": {"names": ["*"]},
         "triggers": [{"type": "ml.performance.degraded"}],
-        "steps": [{"name": "step", **action, "verify": "none"}],
+        "steps": [{"name": "step", "verify": "none", **action}],
     }
     return {"kind": "RemediationPolicy", "spec": spec}
 
@@ -111,6 +113,13 @@ BY_GIT = {"workflowTemplateRef": {"name": "retrain-model"}, "parameters": {"mode
         ([retrain(model="m")], []),
         ([retrain(model="m", reason="drift")], []),
         ([policy(job={"cronJobRef": {"name": "nightly"}})], []),
+        ([policy(rollout={"pause": True}, verify=[{"analysis": {"templateName": "rate"}}])], []),
+        (
+            [policy(rollout={"pause": True}, verify=[{"analysis": {"templateName": "gone"}}])],
+            [
+                "spec.steps[0].verify[0].analysis.templateName: there is no AnalysisTemplate NS/gone in the cluster",
+            ],
+        ),
         ([policy(rollout={"to": "v5"}), model(SALARY)], []),
         ([policy(rollout={"abort": "canary"}), model(TRACKED)], []),  # only the status
         ([policy(rollout={"to": "v5"}), model(TRACKED, gitops="ignored")], []),
