@@ -10,7 +10,7 @@ ENGINE ?= docker
 IMAGE  ?= modelmend:$(shell sed -n 's/^__version__ = "\(.*\)"/\1/p' controller/__init__.py)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo image check manifests format test unit cluster-up cluster-down e2e bench lock clean distclean
+.PHONY: help setup demo image check manifests format test unit browser cluster-up cluster-down e2e bench lock clean distclean
 
 help: ## show the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  \033[1m%-13s\033[0m %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -46,12 +46,15 @@ format: setup ## put the code into the one format, apply safe fixes
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-test: setup ## all tests that need no cluster, the fast ones first
+test: setup ## all tests that need no cluster and no browser, the fast ones first
 	$(PYTEST) tests/unit
-	$(PYTEST) tests -m "not cluster" --ignore=tests/unit --ignore=tests/bench
+	$(PYTEST) tests -m "not cluster and not browser" --ignore=tests/unit --ignore=tests/bench
 
 unit: setup ## the unit tests alone
 	$(PYTEST) tests/unit
+
+browser: setup ## the page in a real Chromium
+	$(PYTEST) tests/browser
 
 cluster-up: setup ## get a Kubernetes for the tests: by KUBECONFIG, CLUSTER=kind, else a node on this machine
 	@$(BIN)/python -m tests.cluster up
