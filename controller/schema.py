@@ -385,6 +385,7 @@ _partial(
 _partial("remediations_due", remediations.c.next_at, where=remediations.c.ended_at.is_(None))
 Index("remediations_of_model", remediations.c.model, remediations.c.namespace, remediations.c.started_at)
 Index("remediations_of_policy", remediations.c.policy, remediations.c.policy_ns, remediations.c.started_at)
+_partial("remediations_to_confirm", remediations.c.confirm_until, where=remediations.c.confirm_until.is_not(None))
 _partial("remediations_waiting", remediations.c.waits_for, where=remediations.c.waits_for.is_not(None))
 _partial("remediations_stopping", remediations.c.id, where=text("phase = 'Stopping'"))
 # Partial, so that SQLite does not take it for those that have not ended: they are read in the order of next_at.

@@ -24,6 +24,16 @@ class Question:
     situation: Situation
     now: datetime
 
+    @property
+    def urgent(self) -> bool:
+        """Whether it would begin with what restores."""
+        return self.policy.urgent and self.situation.start == 0
+
+    @property
+    def pages(self) -> bool:
+        """Whether it would only page, since it goes on where no step acts any more: no limit of acting holds that."""
+        return self.situation.start > 0 and not any(step.acting for step in self.policy.steps[self.situation.start :])
+
 
 def about(refusal: Decision, trigger: str | None) -> Decision:
     """The refusal, naming the trigger that it held back."""
@@ -138,7 +148,7 @@ def _source(trigger: Trigger) -> str | None:
 
 
 def _waiting(q: Question) -> Decision | None:
-    if not q.policy.wait or q.policy.urgent:
+    if not q.policy.wait or q.urgent:
         return None
     until = q.situation.wait_until or q.now + q.policy.wait
     return _refuse(Reason.WAITING, {"until": until, "wait": q.policy.wait}, at=until) if q.now < until else None
@@ -146,7 +156,7 @@ def _waiting(q: Question) -> Decision | None:
 
 def guard_inhibited(q: Question) -> Decision | None:
     """`unless`, as a guard; of an urgent policy that may also change, it is asked before its changing steps only."""
-    if q.policy.urgent and q.policy.changing:
+    if q.urgent and q.policy.changing:
         return None
     refusal = inhibited(q.situation.unless)
     untils = [holding.until for holding in q.situation.unless]
@@ -187,7 +197,7 @@ def _silenced(q: Question) -> Decision | None:
 
 
 def _frozen(q: Question) -> Decision | None:
-    if not q.policy.changing or q.policy.urgent:
+    if not q.policy.changing or q.urgent or q.pages:
         return None
     return guard_frozen(q.situation.frozen)
 
@@ -202,7 +212,7 @@ def guard_frozen(frozen: tuple[Frozen, ...]) -> Decision | None:
 
 def _in_progress(q: Question) -> Decision | None:
     active, until = q.situation.active, q.situation.active_until
-    if active is None:
+    if active is None or q.pages:
         return None
     values = {"remediation": active, "until": until}
     if until is not None:
@@ -211,7 +221,7 @@ def _in_progress(q: Question) -> Decision | None:
 
 
 def _breaker_open(q: Question) -> Decision | None:
-    if not q.situation.breaker_open:
+    if q.pages or not q.situation.breaker_open:
         return None
     breaker = q.policy.limits.breaker
     values = {"failures": q.situation.failures, "limit": breaker.failures, "within": breaker.within}
@@ -220,7 +230,7 @@ def _breaker_open(q: Question) -> Decision | None:
 
 def _budget_exhausted(q: Question) -> Decision | None:
     budget = q.policy.limits.budget
-    if q.policy.urgent or q.situation.spent < budget.max:
+    if q.urgent or q.pages or q.situation.spent < budget.max:
         return None
     frees_at = q.situation.budget_frees_at
     values = {"spent": q.situation.spent, "max": budget.max, "within": budget.within, "until": frees_at}
@@ -236,7 +246,7 @@ def _cooldown(q: Question) -> Decision | None:
         ends += [(state.trained_at, "training")] if state.trained_by == OTHERS else []
     last_end, by = max(((end, by) for end, by in ends if end is not None), default=(None, ""))
     cooldown = q.policy.limits.cooldown
-    if q.policy.urgent or last_end is None or q.now >= last_end + cooldown:
+    if q.urgent or q.pages or last_end is None or q.now >= last_end + cooldown:
         return None
     until = last_end + cooldown
     values = {"last_end": last_end, "cooldown": cooldown, "until": until}
@@ -253,19 +263,15 @@ def _asked_lately(q: Question) -> Decision | None:
 
 def _fleet_limit(q: Question) -> Decision | None:
     situation = q.situation
-    if (
-        q.policy.urgent
-        or not q.policy.changing
-        or q.policy.mode == "audit"
-        or situation.fleet_active < situation.fleet_limit
-    ):
+    free = q.policy.mode == "audit" or situation.fleet_active < situation.fleet_limit
+    if free or q.urgent or q.pages or not q.policy.changing:
         return None
     values = {"active": situation.fleet_active, "limit": situation.fleet_limit}
     return _refuse(Reason.FLEET_LIMIT, values, on=Happening.FLEET)
 
 
 def _shared_cause(q: Question) -> Decision | None:
-    return None if q.policy.urgent else shared(q.situation.shared)
+    return None if q.urgent or q.pages else shared(q.situation.shared)
 
 
 def shared(found: Shared | None) -> Decision | None:

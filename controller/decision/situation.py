@@ -87,6 +87,8 @@ class Situation:
     active: str | None  # the remediation that holds the model; for an urgent policy, an urgent one
     preempts: str | None  # for an urgent policy: the one that is to give way
     active_until: datetime | None  # an audited one: until when it counts as running
+    continues: str | None  # it helped, and relapses within its probation, or a person tries again
+    start: int  # the rung to begin at; behind the last: a page
     failures: int  # that did not help, since the breaker was last closed
     breaker_open: bool
     spent: int  # of the budget

@@ -13,11 +13,12 @@ from typing import Any
 
 from controller.decision import Decision, Outcome, Reason, Situation, TriggerFacts, admissible, decide
 from controller.engine.correlating import correlated
-from controller.engine.moving import claim
+from controller.engine.moving import claim, note
 from controller.engine.notices import notify
 from controller.engine.rules import Rules
 from controller.policy import ExpressionError, Model, Policy, Trigger
-from controller.remediation import Cause, Phase, Remediation, may_change, remediation_id, run_length
+from controller.policy.undoing import paging, undoing
+from controller.remediation import Cause, Phase, Remediation, may_change, relapsed, remediation_id, run_length
 from controller.store import remediations
 from controller.store.counting import evidence_value
 from controller.store.leader import Turn
@@ -53,6 +54,9 @@ def answer(
     if policy.correlate is not None:
         facts = correlated(ledger, used, policy, facts)
     decision = decide(used.event, used.model, policy, facts, now)
+    if facts.continues is not None and _triggered(decision):
+        facts = _with_relapse(ledger, rules, used, policy, facts, input_seq)
+        decision = decide(used.event, used.model, policy, facts, now)
     _record(ledger, rules, used, policy, decision, facts, input_seq, attempt)
     return decision
 
@@ -73,7 +77,7 @@ def answer_retry(
     """
     rest = replace(policy, steps=policy.steps[goes_on[1] :])  # what it would do: only that may be urgent
     found = situation(ledger, used, rest, rules.fleet_limit, earlier)
-    facts = replace(found, wait_until=ledger.turn.now)  # it has waited already
+    facts = replace(found, wait_until=ledger.turn.now, continues=None, start=0)  # it has waited already
     decision = decide(used.event, used.model, rest, facts, ledger.turn.now)
     if decision.outcome is Outcome.REMEDIATE:
         decision = decide(used.event, used.model, policy, facts, ledger.turn.now)  # with parameters for every step
@@ -101,6 +105,27 @@ def _record(  # noqa: PLR0913, PLR0917 — what was decided, about what, and as 
     attached = remediation.id if remediation else facts.active if decision.reason is Reason.IN_PROGRESS else None
     ledger.record(row | {"situation": facts, "remediation_id": attached})
     _settle_question(ledger, used, policy, decision, row["id"])
+
+
+def _triggered(decision: Decision) -> bool:
+    """Whether a trigger was true, whatever held it back."""
+    order = list(Reason)
+    return decision.reason is None or order.index(Reason.WAITING) <= order.index(decision.reason) <= order.index(
+        Reason.AUDIT
+    )
+
+
+def _with_relapse(
+    ledger: Ledger, rules: Rules, used: Used, policy: Policy, facts: Situation, input_seq: int
+) -> Situation:
+    """Note on the remediation that helped that it relapsed, once; the breaker counts it from now on."""
+    assert facts.continues is not None
+    before = remediations.read(ledger.turn.conn, facts.continues)
+    if before is None or before.reason is Cause.RELAPSED:
+        return facts
+    note(ledger, rules, relapsed(before, ledger.turn.now, {"event": used.event.id}), input_seq)
+    counted = situation(ledger, used, policy, rules.fleet_limit, facts.triggers, frozen=facts.frozen)
+    return replace(facts, failures=counted.failures, breaker_open=counted.breaker_open)
 
 
 def decision_row(
@@ -183,10 +208,13 @@ def _start(
     goes_on: tuple[str, int],
 ) -> Remediation:
     """Begin a remediation; `goes_on`: the one that it goes on with ('' for none), and the step where it begins."""
-    before, step = goes_on
+    before, start = goes_on if goes_on[0] else (facts.continues, facts.start)
     now = ledger.turn.now
     audited = decision.reason is Reason.AUDIT
     evidence = _evidence(ledger, used, decision, facts)
+    behind = (paging(),) if start >= len(policy.steps) else ()
+    steps = (*policy.steps, *(undoing(added) for added in behind))
+    acts = any(step.acting for step in steps[start:])
     remediation = Remediation(
         id=remediation_id(
             used.event.source, used.event.id, used.seq, (policy.namespace, policy.name), used.key, row["attempt"]
@@ -204,23 +232,23 @@ def _start(
         trigger=decision.trigger or "",
         families=_families(ledger, used, evidence),
         evidence=evidence,
-        parameters=decision.parameters or (),
-        steps=policy.steps,
+        parameters=(*(decision.parameters or ()), *behind),
+        steps=steps,
         phase=Phase.AUDITED if audited else Phase.PENDING,
         reason=Cause.AUDITED if audited else Cause.DECIDED,
         started_at=now,
         phase_since=now,
-        changing=may_change(policy.steps, step, acted=False),
-        urgent=policy.steps[step].restoring,
-        step=step,
-        continues=before or None,
-        holds_model=policy.acting and not audited and facts.preempts is None,
+        changing=may_change(steps, start, acted=False),
+        urgent=steps[start].restoring,
+        holds_model=acts and not audited and facts.preempts is None,
+        step=start,
+        continues=before,
         waits_for=facts.preempts,
         ended_at=now if audited else None,
         held_until=now + run_length(policy) if audited else None,
         next_at=None if audited or facts.preempts else now,
     )
-    target = used.model.target if holds_target(policy) and facts.preempts is None else None
+    target = used.model.target if acts and holds_target(policy) and facts.preempts is None else None
     remediations.create(ledger.turn, remediation, row["input_seq"], _beginning(row["id"], decision, facts), target)
     ledger.started(remediation, target)
     notify(ledger.turn, rules, remediation, {})

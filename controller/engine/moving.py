@@ -28,6 +28,7 @@ from controller.remediation import (
     Undo,
     Wait,
     advance,
+    unconfirmed,
 )
 from controller.store import questions, remediations
 from controller.store.leader import Turn
@@ -39,6 +40,8 @@ from controller.store.situation import Used, hold_facts
 def tick(turn: Turn, rules: Rules, remediation: Remediation) -> tuple[Transition | None, Judgement | None]:
     """Look at a remediation that is due: start, hold, time out, or judge; else note when to look next."""
     ledger = Ledger(turn)
+    if remediation.phase.terminal:
+        return _late(ledger, rules, remediation), None
     given, judgement, wake = _tick(ledger, rules, remediation)
     if given is None:  # how it was before is being asked
         remediations.look_again(turn, [remediation.id], wake)
@@ -63,6 +66,14 @@ def look(turn: Turn, rules: Rules, remediation: Remediation, input_seq: int) -> 
     if transition is not None:
         move(ledger, rules, transition, input_seq)
     return transition
+
+
+def _late(ledger: Ledger, rules: Rules, r: Remediation) -> Transition | None:
+    """No labels have said in time whether it helped."""
+    late = unconfirmed(r, ledger.turn.now)
+    if late is not None:
+        note(ledger, rules, late, ledger.turn.input("tick", r.id))
+    return None
 
 
 def give(turn: Turn, rules: Rules, remediation: Remediation, given: Input, input_seq: int) -> Transition | None:
@@ -121,7 +132,7 @@ def _asks_first(used: Used, r: Remediation, now: datetime) -> bool:
 def _asks_age(r: Remediation) -> bool:
     """Whether an event that is too old ends it now: before the first rung, and while a person is asked."""
     asked = r.approved or r.phase is Phase.AWAITING_APPROVAL
-    return asked or (r.step == 0 and not (r.acted or r.restored))
+    return asked or not (r.acted or r.restored)
 
 
 def _used(ledger: Ledger, rules: Rules, r: Remediation) -> Used:
@@ -160,6 +171,14 @@ def move(ledger: Ledger, rules: Rules, transition: Transition, input_seq: int) -
             claim(ledger, rules, urgent, input_seq)
     else:
         ledger.flush()
+
+
+def note(ledger: Ledger, rules: Rules, transition: Transition, input_seq: int) -> None:
+    """Save what was learnt of a remediation after its end; its phase stays, and it holds nothing."""
+    after = transition.remediation
+    remediations.save(ledger.turn, transition, input_seq)
+    ledger.moved(after)
+    notify(ledger.turn, rules.receivers, after, transition.values, page=transition.page)
 
 
 def claim(ledger: Ledger, rules: Rules, urgent: Remediation, input_seq: int) -> None:
@@ -210,7 +229,8 @@ def _ask_again(ledger: Ledger, r: Remediation) -> None:
             mine = question
         if question.retry_on == Happening.REMEDIATION_ENDED:
             ledger.ask(replace(question, retry_at=now))
-    if mine is not None or r.phase is Phase.SUCCEEDED or r.reason in (Cause.CANCELLED, Cause.SUPERSEDED):
+    only_told = r.continues is not None and r.reason is Cause.PAGED and not (r.acted or r.restored)
+    if mine is not None or only_told or r.phase is Phase.SUCCEEDED or r.reason in (Cause.CANCELLED, Cause.SUPERSEDED):
         return
     event = ledger.event(r.event_seq)
     subject = about_of(event, r.namespace)

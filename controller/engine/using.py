@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from controller.decision import Decision, Happening, Outcome, Reason
+from controller.engine.confirming import judge_late
 from controller.engine.deciding import answer, decision_row
 from controller.engine.learning import learn_told
 from controller.engine.notices import notify_fleet
@@ -53,6 +54,7 @@ def use(
     for used in uses:
         _observe_for_proof(ledger, used, input_seq, event.time)
         _keep_life(ledger, rules, used)
+        judge_late(ledger, rules, used, input_seq)
     asked = [(policy, used) for used in uses for policy in rules.triggered(used)]
     asked.sort(key=lambda pair: rank(pair[0]))  # stable: for each policy its models in their order
     decisions = [

@@ -114,6 +114,32 @@ def _worse(t: _Turn) -> str:
     return f"after {t.step} the model is worse{_evidence(t.values)}{instead}; it stopped there and people were told"
 
 
+def _provisional(t: _Turn) -> str:
+    return (
+        f"{t.step} helped by early signs{_evidence(t.values)}; labels of {t.values.get('metric')} have the last word, "
+        f"until {when(t.values.get('until'))}"
+    )
+
+
+def _confirmed(t: _Turn) -> str:
+    return f"labels of {t.values.get('metric')} confirm that {t.step} helped (event {t.values.get('event')})"
+
+
+def _confirmed_worse(t: _Turn) -> str:
+    why, version = t.values.get("not_restored"), t.values.get("restores")
+    then = f"version {version} is brought back" if version else f"nothing is brought back: {why}"
+    labels = f"labels of {t.values.get('metric')} say that the model is worse (event {t.values.get('event')})"
+    return f"{labels}; {then}; people were told"
+
+
+def _unconfirmed(t: _Turn) -> str:
+    return f"no labels came until {when(t.values.get('until'))}: whether {t.step} helped is unknown; people were told"
+
+
+def _relapsed(t: _Turn) -> str:
+    return f"its trigger became true again within its probation (event {t.values.get('event')}); the breaker counts it"
+
+
 def _restored(t: _Turn) -> str:
     return f"what served before serves again, and that is verified{_evidence(t.values)}; people were told"
 
@@ -240,6 +266,11 @@ _CAUSES: dict[Cause, Callable[[_Turn], str] | str] = {
     Cause.UNVERIFIED: _unverified,
     Cause.UNCHANGED: _unchanged,
     Cause.WORSE: _worse,
+    Cause.PROVISIONAL: _provisional,
+    Cause.CONFIRMED: _confirmed,
+    Cause.CONFIRMED_WORSE: _confirmed_worse,
+    Cause.UNCONFIRMED: _unconfirmed,
+    Cause.RELAPSED: _relapsed,
     Cause.RESTORED: _restored,
     Cause.NOT_RESTORED: _not_restored,
     Cause.UNKNOWN: _unknown,

@@ -34,6 +34,7 @@ class Fallback:
     hold: timedelta
     within: timedelta
     known_good: KnownGood
+    probation: timedelta
 
 
 BUILT_IN = Fallback(
@@ -58,6 +59,7 @@ BUILT_IN = Fallback(
     hold=timedelta(minutes=5),
     within=timedelta(hours=4),
     known_good=KnownGood(),
+    probation=timedelta(hours=24),
 )
 
 
@@ -81,6 +83,7 @@ def read_defaults(spec: Place) -> Fallback:
         settle=duration(fields, "settle", BUILT_IN.settle, zero=True),
         hold=duration(fields, "for", BUILT_IN.hold, zero=True),
         within=duration(fields, "within", BUILT_IN.within),
+        probation=duration(fields, "probation", BUILT_IN.probation, zero=True),
     )
     changed = replace(changed, known_good=read_known_good(fields, BUILT_IN.known_good))
     check_room(fields, changed.within, ("settle", changed.settle), ("for", changed.hold))

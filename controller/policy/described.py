@@ -77,6 +77,9 @@ _MODE = Key(
 )
 _SEVERITY = Key("The worst is asked first, and notifications carry it.", _one_of("P1", "P2", "P3", "P4"), "P2")
 _WAIT = Key("Once a trigger is true, wait so long for what else comes, then ask the guards once.", _DURATION, "0s")
+_PROBATION = Key(
+    "A trigger that becomes true again so soon after it helped goes on with the step below.", _DURATION, "24h"
+)
 _UNLESS = Key(
     "Conditions under which nothing is done. They join the default, an open ml.data.quality.failed and six hours "
     "after it before steps that change; an entry of that type without `when` takes its place.",
@@ -253,6 +256,7 @@ _POLICY: Mapping[str, Mapping[str, Key]] = {
             "When many models mean one cause: people are told once, and nothing is done for any of them.",
             _object("correlate"),
         ),
+        "probation": _PROBATION,
         "steps": Key(
             "A ladder: the next step is taken when one failed or did not help.", _list(_object("step")), required=True
         ),
@@ -387,11 +391,16 @@ _POLICY: Mapping[str, Mapping[str, Key]] = {
             "analysis, command, quiet and resolved; or the word none. Required but for page.",
             {**_ANYTHING, "maxItems": MOST, "items": _object("verification")},
         ),
+        "confirm": Key("Labels that come late have the last word; it needs verify.", _object("confirm")),
         "onWorse": Key(
             "What follows a verification's worse: what served before is brought back, or it stops; people are told.",
             _one_of("stop", "restore"),
             "restore where a workflow, or a rollout by to or promote, changed what serves, else stop",
         ),
+    },
+    "confirm": {
+        "metric": Key("Of the performance events that tell.", _text(), required=True),
+        "within": Key("After so long without a word it is unknown whether it helped.", _DURATION, required=True),
     },
     "expression": {"expr": Key("A CEL expression, whose value stands here.", _EXPRESSION, required=True)},
 }
@@ -455,6 +464,7 @@ _OTHERS: Mapping[str, Mapping[str, Key]] = {
         "for": _FOR,
         "within": _WITHIN,
         "lastKnownGood": _KNOWN_GOOD,
+        "probation": _PROBATION,
     },
     "freeze": {
         "models": Key(

@@ -62,6 +62,7 @@ def read_policy(text: dict[str, Any]) -> tuple[Policy, list[str]]:
         approval_expires=read_approval(fields, fallback.approval_expires),
         steps=steps,
         correlate=_read_correlate(fields.at("correlate")) if "correlate" in fields else None,
+        probation=duration(fields, "probation", fallback.probation, zero=True),
     )
     return _keep(policy, faults, _policies), faults
 

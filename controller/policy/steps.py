@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
+from controller.events.content import metric_name
 from controller.policy.arguments import read_argument, read_env
 from controller.policy.cluster_steps import read_every, read_job, read_rollout, read_rollout_verification, read_workflow
 from controller.policy.defaults import Fallback, check_room, duration
@@ -19,6 +20,7 @@ from controller.policy.types import (
     Argument,
     CommandAction,
     CommandVerification,
+    Confirm,
     PageAction,
     QuietVerification,
     RequestAction,
@@ -63,6 +65,8 @@ def _read_step(place: Place, fallback: Fallback) -> Step:
     if isinstance(action, PageAction):
         if "verify" in fields:
             fields.at("verify").refuse("a page has nothing to verify, leave it out")
+        if "confirm" in fields:
+            fields.at("confirm").refuse("a page brings nothing that labels could confirm, leave it out")
         if "approve" in fields:
             fields.at("approve").refuse("a page asks nobody before it, leave it out")
         return Step(label, action)
@@ -71,7 +75,18 @@ def _read_step(place: Place, fallback: Fallback) -> Step:
     verifications = _read_verifications(verify, fallback) if verify else ()
     own = action.timeout if isinstance(action, RolloutAction) else fallback.rollout_timeout
     step = Step(label, action, verifications, restore_within=own, approve=asked.flag() if asked else False)
-    return replace(step, on_worse=_read_worse(step, worse))
+    confirm = _read_confirm(fields.at("confirm"), step) if "confirm" in fields else None
+    return replace(step, on_worse=_read_worse(step, worse), confirm=confirm)
+
+
+def _read_confirm(place: Place, step: Step) -> Confirm | None:
+    fields = place.fields("confirm")
+    metric, within = fields.need("metric", "a metric's name"), fields.need("within", "a duration")
+    if not step.verify:
+        place.refuse("want a list of verifications under verify: labels confirm what early signs have shown")
+    if metric is None or within is None:
+        return None
+    return Confirm(metric_name(metric.text("a metric's name")), within.duration())
 
 
 def _read_worse(step: Step, place: Place | None) -> Literal["restore", "stop"]:

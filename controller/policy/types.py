@@ -326,6 +326,14 @@ Verification: TypeAlias = (
 
 
 @dataclass(frozen=True, slots=True)
+class Confirm:
+    """Later labels of this metric have the last word, for so long after the end."""
+
+    metric: str
+    within: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """A rung of the ladder: one action, and how to verify that it helped. No `verify`: unverified.
 
@@ -338,6 +346,7 @@ class Step:
     verify: tuple[Verification, ...] = ()
     on_worse: Literal["restore", "stop"] = "stop"
     restore_within: timedelta = timedelta(minutes=30)
+    confirm: Confirm | None = None
     approve: bool = False
     undoes: bool = False
 
@@ -387,7 +396,10 @@ class Correlate:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Models, triggers, guards, limits and steps. `text` is the document as it was in force."""
+    """Models, triggers, guards, limits and steps. `text` is the document as it was in force.
+
+    `probation`: a trigger that becomes true again so soon after it helped is a relapse.
+    """
 
     namespace: str
     name: str
@@ -403,6 +415,7 @@ class Policy:
     approval_expires: timedelta
     steps: tuple[Step, ...]
     correlate: Correlate | None = None
+    probation: timedelta = timedelta(hours=24)
 
     def asks(self, step: Step) -> bool:
         """Whether a person must agree before this step: the mode asks before what changes, `approve` before its own."""

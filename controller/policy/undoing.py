@@ -13,7 +13,7 @@ from typing import Any
 
 from controller.policy.model import Model
 from controller.policy.render import render_gitops, render_serving
-from controller.policy.types import RolloutAction, RolloutVerification, Step
+from controller.policy.types import PageAction, RolloutAction, RolloutVerification, Step
 
 NAME = "restore"
 """Of the rung, for people."""
@@ -45,9 +45,16 @@ def undo(step: Step, model: Model, version: str, brought: str | None) -> dict[st
     return {"name": NAME, "kind": "rollout", "action": action, "verify": [{**stable, "serving": serving}]}
 
 
+def paging() -> dict[str, Any]:
+    """The parameters of a page where the ladder has no further rung."""
+    return {"name": "page", "kind": "page", "action": {"receiver": "default"}, "verify": []}
+
+
 def undoing(parameters: Mapping[str, Any]) -> Step:
-    """The rung that these parameters describe."""
+    """The rung that these parameters, of `undo` or `paging`, describe."""
     action = parameters["action"]
+    if parameters["kind"] == "page":
+        return Step(parameters["name"], PageAction(action["receiver"]))
     within = timedelta(seconds=action["timeout"])
     wants = RolloutVerification("stable", EVERY, within)
     return Step(parameters["name"], RolloutAction("restore", within, to=action["to"]), (wants,), undoes=True)

@@ -20,6 +20,7 @@ must be done in the world follows from the new phase (Running without an outcome
 intent), never from having been there when it changed.
 """
 
+from controller.remediation.afterwards import confirmed, confirmed_worse, relapsed, unconfirmed
 from controller.remediation.inputs import (
     Acted,
     Approve,
@@ -73,7 +74,11 @@ __all__ = [
     "Undo",
     "Wait",
     "advance",
+    "confirmed",
+    "confirmed_worse",
     "may_change",
+    "relapsed",
     "remediation_id",
     "run_length",
+    "unconfirmed",
 ]

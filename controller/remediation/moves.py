@@ -267,6 +267,10 @@ def verifying_tick(r: Remediation, tick: Tick, now: datetime) -> Transition | No
     if judgement.verdict is Verdict.RECOVERED:
         if r.verify_index + 1 < len(r.rung.verify):
             return _moved(r, Phase.VERIFYING, Cause.VERIFIED, now, judgement.values, verify_index=r.verify_index + 1)
+        if r.rung.confirm is not None:
+            until = now + r.rung.confirm.within
+            values = {**judgement.values, "metric": r.rung.confirm.metric, "until": until}
+            return _moved(r, Phase.SUCCEEDED, Cause.PROVISIONAL, now, values, confirm_until=until)
         return _moved(r, Phase.SUCCEEDED, Cause.RECOVERED, now, judgement.values, verdict=Verdict.RECOVERED)
     if judgement.verdict is Verdict.UNCHANGED:
         return _next_rung(r, Cause.UNCHANGED, now, judgement.values, verdict=Verdict.UNCHANGED)

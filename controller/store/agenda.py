@@ -28,6 +28,7 @@ class Agenda:
     remediations_due: datetime | None
     dates_due: datetime | None
     soaks_due: datetime | None
+    confirms_due: datetime | None
 
     @property
     def questions(self) -> bool:
@@ -37,7 +38,8 @@ class Agenda:
     @property
     def remediations(self) -> bool:
         """Whether a remediation is due."""
-        return self.remediations_due is not None and self.remediations_due <= self.now
+        dates = (self.remediations_due, self.confirms_due)
+        return any(date is not None and date <= self.now for date in dates)
 
     @property
     def dates(self) -> bool:
@@ -47,7 +49,8 @@ class Agenda:
     @property
     def next_due(self) -> datetime | None:
         """The next date."""
-        dates = self.questions_due, self.remediations_due, self.dates_due, self.soaks_due
+        due = (self.questions_due, self.remediations_due, self.dates_due, self.soaks_due)
+        dates = (*due, self.confirms_due)
         return min((date for date in dates if date), default=None)
 
     @property
@@ -66,6 +69,7 @@ _ASK = select(
     select(func.min(remediations.c.next_at)).where(remediations.c.ended_at.is_(None)).scalar_subquery(),
     select(func.min(due.c.next_at)).scalar_subquery(),
     select(func.min(models.c.soaks_at)).scalar_subquery(),
+    select(func.min(remediations.c.confirm_until)).where(remediations.c.confirm_until.is_not(None)).scalar_subquery(),
 )
 
 

@@ -47,8 +47,10 @@ class Past:
     policy_ns: str
     policy: str
     mode: str
+    policy_digest: str
     phase: str
     reason: str
+    step: int
     verdict: str
     changing: bool
     acted: bool
@@ -60,6 +62,8 @@ class Past:
     started_at: datetime
     ended_at: datetime | None
     held_until: datetime | None
+    confirm_until: datetime | None
+    failed_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

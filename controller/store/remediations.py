@@ -69,6 +69,12 @@ _DUE = (
     .order_by(_T.c.next_at, _T.c.id)
     .limit(bindparam("most"))
 )
+_UNCONFIRMED = (
+    select(_T.c.id)
+    .where(_T.c.confirm_until <= bindparam("now"))
+    .order_by(_T.c.confirm_until, _T.c.id)
+    .limit(bindparam("most"))
+)
 _TARGET = select(schema.targets.c.kind, schema.targets.c.namespace, schema.targets.c.name).where(
     schema.targets.c.remediation_id == bindparam("id")
 )
@@ -248,8 +254,9 @@ def read(conn: Connection, remediation_id: str) -> Remediation | None:
 
 
 def due(conn: Connection, now: datetime, limit: int) -> list[str]:
-    """Ids of those not over that are to be looked at by now, the longest due first."""
-    return list(conn.execute(_DUE, {"now": now, "most": limit}).scalars())
+    """Ids of those not over that are to be looked at by now, the longest due first; then those never confirmed."""
+    asked = {"now": now, "most": limit}
+    return [*conn.execute(_DUE, asked).scalars(), *conn.execute(_UNCONFIRMED, asked).scalars()]
 
 
 def waiting_to_start(conn: Connection) -> list[str]:

@@ -109,6 +109,7 @@ def situation(
         active = ledger.holder(used.model.target)
     preempts = active if active is not None and _gives_way(ledger, policy, active) else None
     question = ledger.question(policy, used.key)
+    continues, start = _relapse(policy, ledger.past(used.key), question.since if question else now)
     whens = {facts.digest: facts for facts in earlier}
     asked_again = question is not None and question.event_seq == used.seq
     judged = used.event.type != DUE  # what is due by a calendar was measured on nothing
@@ -132,6 +133,8 @@ def situation(
         active=None if preempts else active,
         preempts=preempts,
         active_until=until,
+        continues=continues,
+        start=start,
         failures=len(failures),
         breaker_open=breaker_trips(failures, breaker.failures, breaker.within),
         spent=len(spent),
@@ -189,15 +192,39 @@ def failures_since_closed(ledger: Ledger, policy: Policy, key: ModelKey, counted
     """When remediations ended that acted and did not help, since a person last closed the breaker."""
     closed = [resume.at for resume in ledger.resumes if (resume.policy, resume.model) == (policy.key, "/".join(key))]
     since = max(closed, default=None)
-    return [
-        past.ended_at
-        for past in counted
-        if past.ended_at is not None and did_not_help(past) and (since is None or past.ended_at > since)
-    ]
+    failures = [failed for past in counted if (failed := did_not_help(past)) is not None]
+    return [failed for failed in failures if since is None or failed > since]
 
 
-def did_not_help(past: Past) -> bool:
-    """Ended after an action, with a verdict other than recovered, or with its action failed."""
+def helped(past: Past) -> bool:
+    """Verified as recovered, or at least by early signs while labels are awaited."""
+    return past.verdict == "recovered" or past.confirm_until is not None
+
+
+def _relapse(policy: Policy, past: list[Past], since: datetime) -> tuple[str | None, int]:
+    """The policy's last remediation, where its trigger became true again in its probation, and the rung to go on at.
+
+    What only restored has no probation: what it turned away cannot come back by itself.
+    """
+    own = [found for found in past if (found.policy_ns, found.policy) == (policy.namespace, policy.name)]
+    if policy.mode == "audit" or not own or own[-1].mode == "audit":
+        return None, 0
+    last = own[-1]
+    same = last.policy_digest == policy.digest and last.step < len(policy.steps)
+    if not same or last.phase != "Succeeded" or not helped(last) or not policy.steps[last.step].changing:
+        return None, 0
+    assert last.ended_at is not None
+    return (last.id, last.step + 1) if last.ended_at < since <= last.ended_at + policy.probation else (None, 0)
+
+
+def did_not_help(past: Past) -> datetime | None:
+    """When it ended after an action, with a verdict other than recovered or its action failed; or failed later."""
+    if past.failed_at is not None:
+        return past.failed_at
+    return past.ended_at if _failed(past) else None
+
+
+def _failed(past: Past) -> bool:
     if past.mode == "audit" or not (past.acted or past.restored):
         return False
     return past.phase in ("Failed", "Escalated") or (
@@ -236,9 +263,7 @@ def _used_up(family: str | None, last_seen: datetime, past: list[Past]) -> datet
     if family is None:
         return None
     ends = [
-        found.ended_at
-        for found in past
-        if found.verdict == "recovered" and family in found.families and found.ended_at is not None
+        found.ended_at for found in past if helped(found) and family in found.families and found.ended_at is not None
     ]
     last = max(ends, default=None)
     return last if last is not None and last_seen < last else None

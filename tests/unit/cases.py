@@ -120,6 +120,8 @@ def situation(**changes: Any) -> Situation:
         silences=(),
         active=None,
         preempts=None,
+        continues=None,
+        start=0,
         active_until=None,
         failures=0,
         breaker_open=False,

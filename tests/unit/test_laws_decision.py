@@ -187,6 +187,8 @@ def cases(draw: st.DrawFn) -> Case:
         silences=of("silences", some_bars, st.just(())),
         active=active,
         preempts=None,
+        continues=None,
+        start=0,
         active_until=draw(ahead(DAY)) if active and about.mode == "audit" else None,
         failures=draw(st.integers(0, 5)),
         breaker_open="breaker" in drawn,

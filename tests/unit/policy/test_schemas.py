@@ -50,6 +50,7 @@ spec:
   dataQuality: ignore
   limits: {cooldown: 1d, budget: {max: 2, within: 7d}, breaker: {failures: 2, within: 14d}, maxAge: 2d, minSamples: 5, scope: policy}
   approval: {expires: 12h}
+  probation: 12h
   steps:
   - name: retrain
     workflow:
@@ -65,6 +66,7 @@ spec:
     - {analysis: {templateName: success-rate, args: {model: {expr: model.name}}}, every: 15s, within: 2h}
     - {quiet: 30m, settle: 10m, within: 4h}
     - {resolved: {}, settle: 10m, for: 5m, within: 4h}
+    confirm: {metric: f1, within: 45d}
     onWorse: stop
     approve: true
   - {name: job, job: {cronJobRef: {name: nightly}, env: {MODEL: {expr: model.name}}, timeout: 6h}, verify: none}
@@ -135,6 +137,7 @@ spec:
   for: 5m
   within: 4h
   lastKnownGood: {soak: 3d, maxAge: 30d}
+  probation: 12h
 ---
 kind: Freeze
 metadata: {name: weekend, namespace: ml}
@@ -296,6 +299,7 @@ def test_words_are_those_of_the_parser(kind):
 
 DEFAULTS = {
     "wait": BUILT_IN.wait,
+    "probation": BUILT_IN.probation,
     "settle": BUILT_IN.settle,
     "for": BUILT_IN.hold,
     "within": BUILT_IN.within,
