@@ -23,7 +23,7 @@ def scene(stage: Staged, objects: Objects) -> Scene:
     made = stage(objects=objects)
     made.adopt(SERVED, BRING)
     made.send("ml.model.deployed", version="v4")
-    made.advance("1s")
+    made.advance("2h")  # the cooldown that a deployment by others starts
     made.send()
     made.advance("2m")
     assert made.trail()[-1] == "Succeeded provisional"

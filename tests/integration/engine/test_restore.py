@@ -30,7 +30,7 @@ def begun(stage: Staged, objects: Objects, *documents: str, serving: str | None 
     scene.adopt(*documents)
     if serving:
         scene.send("ml.model.deployed", version=serving)
-        scene.advance("1s")
+        scene.advance("2h")  # the cooldown that a deployment by others starts
     scene.world.says = "worse"
     scene.send()
     scene.advance("1m")
@@ -89,7 +89,7 @@ def test_what_cannot_be_brought_back_is_said(stage, objects, how):
     scene = stage(objects=objects)
     scene.adopt(SERVED, brings())
     scene.send("ml.model.deployed", version="v4")
-    scene.advance("1s")
+    scene.advance("2h")  # the cooldown that a deployment by others starts
     scene.world.says = "worse"
     scene.send()
     objects.rollout = how
@@ -123,7 +123,7 @@ def test_what_restores_is_held_by_a_pause(stage, objects):
     scene = stage(objects=objects)
     scene.adopt(SERVED, brings())
     scene.send("ml.model.deployed", version="v4")
-    scene.advance("1s")
+    scene.advance("2h")  # the cooldown that a deployment by others starts
     scene.world.blind = True
     scene.send()
     scene.act("pause")
