@@ -122,4 +122,4 @@ def _restore(ledger: Ledger, rules: Rules, used: Used, r: Remediation, input_seq
     values = {"decision": r.decision_id, "continues": r.id, "restores": r.version_before}
     remediations.create(ledger.turn, after, input_seq, values, model.target)
     ledger.started(after, model.target)
-    notify(ledger.turn, rules.receivers, after, values)
+    notify(ledger.turn, rules, after, values)

@@ -178,7 +178,7 @@ def note(ledger: Ledger, rules: Rules, transition: Transition, input_seq: int) -
     after = transition.remediation
     remediations.save(ledger.turn, transition, input_seq)
     ledger.moved(after)
-    notify(ledger.turn, rules.receivers, after, transition.values, page=transition.page)
+    notify(ledger.turn, rules, after, transition.values, page=transition.page)
 
 
 def claim(ledger: Ledger, rules: Rules, urgent: Remediation, input_seq: int) -> None:
