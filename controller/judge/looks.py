@@ -92,8 +92,9 @@ def _held(samples: Sequence[Sample], clock: _Clock, now: datetime) -> Judgement:
                 Verdict(held.state), {"since": held.since, "samples": number, "message": held.last.message}
             )
     if now >= clock.deadline:
-        # The last sample stands until the next one is due, and that may take its time.
-        fresh = max(clock.hold, clock.every + clock.timeout)
+        # The last sample stands until the next one is due, and that may take its time: not where that one was missing.
+        told_last = last is not None and last.state != "missing"
+        fresh = max(clock.hold, clock.every + clock.timeout) if told_last else clock.hold
         told = [sample for sample in samples if sample.state != "missing" and sample.at > clock.deadline - fresh]
         verdict = Verdict.UNCHANGED if told else Verdict.UNKNOWN
         values = {"samples": len(samples), "told": len(told), "message": last.message if last else "no sample"}

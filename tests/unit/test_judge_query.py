@@ -85,6 +85,14 @@ def test_what_is_known_at_the_deadline():
     assert judged([], 240).values["message"] == "no sample"
 
 
+def test_what_was_told_before_the_last_looks_gave_nothing_does_not_stand():
+    """A word stands while the next look may be under way, however short `for` is; not where looks since gave nothing."""
+    short = replace(SPEC, every=timedelta(seconds=1), hold=timedelta(seconds=8))
+    told = measured(GOOD, first=239.7)
+    assert judged(told, 240, short).verdict is Verdict.UNCHANGED
+    assert judged([*told, *measured("no data", first=239.9)], 240, short).verdict is Verdict.UNKNOWN
+
+
 def test_an_absent_number_is_a_missing_sample():
     """An expression that reads what is not there decides nothing, and at the end it is unknown."""
     samples = [Sample(at(START + n), "measured", "before: no data", {"value": GOOD}) for n in range(226)]
