@@ -279,7 +279,7 @@ def remediation(conn: Connection, remediation_id: str) -> Item | None:
     seen = conn.execute(select(schema.observations).where(o.remediation_id == row.id).order_by(o.at, o.id))
     told = conn.execute(select(schema.outbox).where(x.remediation_id == row.id).order_by(x.receiver, x.ordinal))
     return _remediation(row) | {
-        "steps": _step_names(conn, row.policy_digest),
+        "steps": _step_names(conn, row),
         "transitions": [_renamed(item(found), fromPhase="from", toPhase="to") for found in transitions],
         "intents": [item(found) for found in intents],
         "observations": [item(found) for found in seen],
@@ -297,10 +297,13 @@ def _remediations_by_id(conn: Connection, ids: Iterable[str | None]) -> list[Ite
     return [shown for shown in found if shown is not None]
 
 
-def _step_names(conn: Connection, digest: str) -> list[str]:
+def _step_names(conn: Connection, row: Row[Any]) -> list[str]:
+    """Of the policy's steps, and of what was added behind them: bringing back what served before."""
+    digest = row.policy_digest
     text = conn.execute(select(schema.documents.c.text).where(schema.documents.c.digest == digest)).scalar()
     steps = ((text or {}).get("spec") or {}).get("steps") or []
-    return [str(step.get("name", "")) for step in steps]
+    added = row.parameters[len(steps) :] if steps else ()
+    return [str(step.get("name", "")) for step in (*steps, *added)]
 
 
 # ── silences, pauses, quarantine ────────────────────────────────────────────────────────────────

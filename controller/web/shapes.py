@@ -196,7 +196,7 @@ class Transition(Shape):
 class RemediationInFull(Remediation):
     """A remediation with all that is known of it."""
 
-    steps: list[str] = Field(description="names of its policy's steps")
+    steps: list[str] = Field(description="names of its policy's steps, and of what was added behind them")
     parameters: list[Any] = Field(description="per step, every expression evaluated")
     attempt: int = Field(description="of the step at hand")
     version: int = Field(description="transitions so far")

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from controller import schema
+from controller.store import listing
 from tests.integration.engine.objects import Objects
 from tests.integration.engine.scene import Scene, Staged, model, policy
 
@@ -62,6 +63,9 @@ def test_the_version_of_before_is_brought_back(stage, objects):
     keys = [row.key for row in scene.rows(schema.intents)]
     assert keys == [f"{found.id}-0-1", f"{found.id}-2-1"]
     assert any("restored" in str(row.body) for row in scene.outbox())
+    with scene.db.read() as conn:
+        shown = listing.remediation(conn, found.id)
+    assert shown["steps"] == ["bring", "page", "restore"]
 
 
 @pytest.mark.parametrize(
