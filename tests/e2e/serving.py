@@ -54,13 +54,15 @@ class Reply:
 class Line:
     """One kept-alive connection to one address."""
 
-    def __init__(self, url: str, timeout: float = PATIENCE) -> None:
+    def __init__(self, url: str, timeout: float = PATIENCE, token: str = "") -> None:
         address = urlsplit(url)
+        self._token = token
         self._http = HTTPConnection(address.hostname or "", address.port, timeout=timeout)
 
     def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = STRUCTURED) -> Reply:
         """One request. Raises OSError or HTTPException when no whole answer came."""
         headers = {"Content-Type": content_type} if body is not None else {}
+        headers |= {"Authorization": f"Bearer {self._token}"} if self._token else {}
         self._http.request(method, path, body, headers)
         answer = self._http.getresponse()
         return Reply(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read())
@@ -87,6 +89,8 @@ class Served:
         self._starts = 0
         self.process: subprocess.Popen[bytes] | None = None
         self.url = ""
+        self.token = ""
+        """What every request carries, where the settings name `tokens`."""
 
     # ── the process ─────────────────────────────────────────────────────────────────────────────
 
@@ -167,7 +171,7 @@ class Served:
     # ── speaking to it ──────────────────────────────────────────────────────────────────────────
 
     def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = STRUCTURED) -> Reply:
-        line = Line(self.url)
+        line = Line(self.url, token=self.token)
         try:
             return line.ask(method, path, body, content_type)
         finally:
@@ -204,7 +208,7 @@ class Served:
 
     def run(self, *arguments: str, environ: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run the command line tool against this server."""
-        whole = _environment({"MODELMEND_SERVER": self.url, "COLUMNS": "300", **(environ or {})})
+        whole = _environment({**self._told(), "COLUMNS": "300", **(environ or {})})
         return subprocess.run(
             [COMMAND, *arguments],
             cwd=self.folder,
@@ -214,6 +218,9 @@ class Served:
             timeout=PATIENCE,
             check=False,
         )
+
+    def _told(self) -> dict[str, str]:
+        return {"MODELMEND_SERVER": self.url} | ({"MODELMEND_TOKEN": self.token} if self.token else {})
 
     # ── looking at the store behind its back ────────────────────────────────────────────────────
 
