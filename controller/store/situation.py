@@ -119,7 +119,7 @@ def situation(
         candidates=used.candidates,
         last_seen=last_seen,
         over=over,
-        used_up=_used_up(used.event.family, last_seen, ledger.past(used.key)),
+        used_up=_used_up(used, last_seen, ledger.past(used.key)),
         triggers=tuple(
             _trigger_facts(ledger, used, policy, trigger, whens.get(trigger.digest))
             for trigger in policy.triggers_of(used.event)
@@ -259,11 +259,20 @@ def _gives_way(ledger: Ledger, policy: Policy, active: str) -> bool:
     return holder is not None and not holder.urgent
 
 
-def _used_up(family: str | None, last_seen: datetime, past: list[Past]) -> datetime | None:
-    if family is None:
-        return None
+def _used_up(used: Used, last_seen: datetime, past: list[Past]) -> datetime | None:
+    """The end of the last recovered remediation that answered the event.
+
+    What only restored has answered nothing that is said of the version that serves: it is as good as it was.
+    """
+    version = version_of(used.event, used.model)
+    of_stable = version is not None and version == used.state.serving
     ends = [
-        found.ended_at for found in past if helped(found) and family in found.families and found.ended_at is not None
+        found.ended_at
+        for found in past
+        if helped(found)
+        and used.event.family in found.families
+        and found.ended_at is not None
+        and (found.acted or not of_stable)
     ]
     last = max(ends, default=None)
     return last if last is not None and last_seen < last else None

@@ -103,6 +103,32 @@ def test_it_waits_until_the_action_is_seen_to_stop(scene):
     assert scene.remediation().waits_for is None
 
 
+@pytest.mark.parametrize(("version", "answer"), [("v4", "cooldown"), (None, "stale")])
+def test_an_abort_answers_nothing_about_the_version_that_serves(stage, objects, version, answer):
+    """What the retrain that gave way was to mend in v4 is still to be mended; what names no version is answered."""
+    scene = stage(objects=objects)
+    by = "triggers: [{{type: " + DEGRADED + ", when: 'data.metric == \"{}\"'}}]"
+    abort = "steps: [{name: abort, rollout: {abort: canary}, verify: [{rollout: stable, within: 10m}]}]"
+    fix = 'steps: [{name: fix, command: {argv: ["true"]}, verify: [{command: {argv: [check]}}]}]'
+    scene.adopt(
+        SERVED,
+        policy(f"{by.format('error_rate')}\n{abort}", name="abort"),
+        policy(f"{by.format('accuracy')}\n{fix}", name="fix"),
+    )
+    scene.send("ml.model.deployed", version="v4")
+    scene.advance("25h")
+    scene.send("ml.model.deployed", version="v5", role="canary")
+    scene.world.says = "unchanged"
+    told = {"modelVersion": version} if version else {}
+    inaccurate = scene.send(DEGRADED, metric="accuracy", **told)
+    scene.advance("1m")
+    scene.world.says = "recovered"
+    scene.send(DEGRADED, metric="error_rate", modelVersion="v5")
+    scene.advance("1m")
+    assert by_policy(scene) == {"fix": "Cancelled preempted", "abort": "Succeeded recovered"}
+    assert scene.story(inaccurate, "fix")[-1] == answer
+
+
 def test_a_second_urgent_event_finds_it_in_progress(scene):
     """While one waits, or holds the model, another urgent event is attached to it."""
     scene.world.busy = scene.world.stubborn = True
