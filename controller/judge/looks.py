@@ -45,8 +45,10 @@ def judge_query(
     fresh = _first_push(samples, action_ended) if spec.push_time else None
     judged = [_measured(spec, sample, fresh) for sample in samples]
     judgement = _held(judged, _Clock(start, deadline, spec.hold, spec.every, A_LOOK), now)
-    last = samples[-1].numbers if samples else {}
-    return replace(judgement, values={**judgement.values, **last}) if judgement.verdict else judgement
+    if judgement.verdict is None or not samples:
+        return judgement
+    decided = samples[judgement.values["samples"] - 1]
+    return replace(judgement, values={**judgement.values, **decided.numbers})
 
 
 def _first_push(samples: Sequence[Sample], action_ended: datetime) -> datetime | None:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from controller.judge import Judgement, Sample, Verdict, judge_query
@@ -156,6 +156,7 @@ def test_recovered_is_covered_by_samples(history, minutes):
 
 
 @given(st.lists(NUMBERS, max_size=30), st.integers(0, 10_000))
+@example([GOOD] * 6 + [SAME], 0)
 def test_a_late_look_judges_as_one_in_time(values, late):
     """The process was away: what it then sees of the same samples comes to the same verdict."""
     samples = measured(*values)
