@@ -44,6 +44,7 @@ class Record:
             self.policies = {row.digest: policy_from_text(row.text) for row in texts}
         self.started = {intent.remediation_id for intent in self.intents}
         self.taken = {row.remediation_id: row.now for row in self.transitions if row.reason == "took_over"}
+        self.begun_at = {row.remediation_id: row.step for row in self.transitions if row.version == 1}
         self.waited = {
             row.remediation_id
             for row in self.transitions
@@ -84,8 +85,16 @@ class Record:
         cut_short = row.ended_at is None or row.phase == "Cancelled"
         return begun or (cut_short and any(step.changing for step in steps[row.step :]))
 
+    def free(self, row: Row[Any]) -> bool:
+        """Whether no limit of what changes holds it: it restores first, or only pages after a relapse."""
+        first = self.begun_at[row.id]
+        rest = self.policy(row).steps[first:]
+        return bool(rest and rest[0].restoring) or (row.continues is not None and not any(s.acting for s in rest))
+
     def held_from(self, row: Row[Any]) -> datetime | None:
         """Since when it holds, or held, its model; None: never."""
+        if row.continues is not None and self.free(row) and not self.policy(row).urgent:
+            return None
         return self.taken.get(row.id) if row.id in self.waited else row.started_at
 
 
@@ -159,7 +168,7 @@ def alone(record: Record) -> None:
 def cooled(record: Record) -> None:
     """Between the end of one and the start of the next lies the cooldown of the next."""
     for row in record.remediations:
-        if record.policy(row).urgent and row.mode != "audit":
+        if record.free(row) and row.mode != "audit":
             continue
         cooldown = record.policy(row).limits.cooldown
         for other in record.counted(row):
@@ -171,7 +180,7 @@ def cooled(record: Record) -> None:
 def paid(record: Record) -> None:
     """No window holds more remediations than the budget has."""
     for row in record.remediations:
-        if record.policy(row).urgent:
+        if record.free(row):
             continue
         budget = record.policy(row).limits.budget
         spent = [
@@ -186,7 +195,7 @@ def paid(record: Record) -> None:
 def unbroken(record: Record) -> None:
     """After so many that did not help nothing starts until a person says so."""
     for row in record.remediations:
-        if row.mode == "audit":
+        if row.mode == "audit" or (record.free(row) and row.continues is not None):
             continue
         breaker = record.policy(row).limits.breaker
         closed = _closed(record.acts, f"{row.policy_ns}/{row.policy}", f"{row.namespace}/{row.model}", row.started_at)
@@ -215,7 +224,7 @@ def bounded(record: Record) -> None:
     """No more are active at once than the fleet allows."""
     held = [row for row in record.remediations if row.mode == "enforce" and record.policy(row).changing]
     for row in held:
-        if record.policy(row).urgent:
+        if record.free(row):
             continue
         active = [
             other
@@ -223,7 +232,7 @@ def bounded(record: Record) -> None:
             if other.decision_id <= row.decision_id
             and record.held_from(other) is not None
             and (other.ended_at is None or other.ended_at > row.started_at)
-            and not record.policy(other).urgent
+            and not record.free(other)
         ]
         assert len(active) <= record.fleet_limit
 
