@@ -6,7 +6,7 @@ above by the turn's `now`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from controller.decision import (
@@ -143,7 +143,7 @@ def situation(
         asked_until=_asked_until(policy, ledger.past(used.key)),
         fleet_active=ledger.fleet_active,
         fleet_limit=fleet_limit,
-        state=used.state,
+        state=replace(used.state, soaks_at=None),  # when to look is no fact: it is moved without an input
         version=version_of(used.event, used.model),
     )
 
