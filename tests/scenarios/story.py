@@ -21,6 +21,7 @@ from controller.settings import Sender
 from tests.conftest import Clock
 from tests.integration.engine.scene import DETECTOR, Scene
 from tests.scenarios.cluster import Cluster
+from tests.scenarios.prometheus import Numbers
 
 ROME = ZoneInfo("Europe/Rome")
 DAILY = {DETECTOR: Sender(period=timedelta(days=1))}
@@ -103,9 +104,18 @@ class Story(Scene):
     about: str
     _told = 0
 
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        self.measures = Numbers()
+        super().__init__(*args, **settings)
+
     def lead(self) -> None:
         super().lead()
         self.engine.rules = replace(self.engine.rules, senders=DAILY)
+        self.engine._workers._prometheus = self.measures
+
+    def leave(self) -> None:
+        self.engine._following.stop()
+        super().leave()
 
     def settle(self) -> None:
         """As a scene's; and what has changed in the cluster is seen."""
@@ -146,13 +156,22 @@ class Story(Scene):
         self.objects.end(self.objects.workflows()[-1]["metadata"]["name"], phase, named, message)
         self.settle()
 
-    def rolled_out(self, version: str, model: str | None = None) -> None:
+    def rolled_out(self, version: str) -> None:
         """What a retraining Workflow brings: this version serves, and the Workflow says so."""
-        name = model or self.about
-        self.objects.release(name, version)
+        self.objects.release(self.about, version)
         self.settle()
         self.ends(version=version, verdict="promoted")
-        self.objects.promote(name)
+        self.promoted()
+
+    def released(self, version: str) -> None:
+        """Somebody brings a version, which gets all traffic."""
+        self.objects.release(self.about, version)
+        self.settle()
+        self.promoted()
+
+    def promoted(self) -> None:
+        """What the Rollout asks for gets all traffic."""
+        self.objects.promote(self.about)
         self.settle()
 
     # what has come of it
@@ -172,6 +191,11 @@ class Story(Scene):
     def endings(self) -> list[str]:
         """The phase and verdict of each remediation, oldest first: `Succeeded recovered`."""
         return [f"{row.phase} {row.verdict}" for row in self.remediations()]
+
+    @property
+    def told_of_a_shared_cause(self) -> list[dict[str, Any]]:
+        """What people were told of many models with one cause."""
+        return [row.body for row in self.outbox() if "fleet" in row.body["type"]]
 
     @property
     def pages(self) -> list[str]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.scenarios.story import low
+from tests.scenarios.story import broken, low
 
 V6 = "salary-predictor-v6"
 
@@ -27,6 +27,12 @@ def test_it_is_aborted_at_once_and_once(story):
     assert story.at("2025-03-30 03:05", low("error_rate", 0.08, modelVersion=V6)) == ["stale"]
     assert len(story.started) == 1
     assert story.pages == []
+
+
+def test_broken_data_does_not_hold_it(story):
+    """What holds a retraining does not hold what only gives the traffic back."""
+    story.at("2025-03-30 01:30", broken())
+    assert story.at("2025-03-30 01:59", low("error_rate", 0.08, modelVersion=V6)) == ["remediate"]
 
 
 @pytest.mark.parametrize(

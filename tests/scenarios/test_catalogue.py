@@ -31,10 +31,12 @@ def test_every_scenario_plays_the_file_beside_it():
 
 
 @pytest.mark.parametrize("policy", [policy for policy, _ in SCENARIOS])
-def test_it_checks_without_a_word(policy, capsys):
+def test_it_checks_without_a_word(policy, tmp_path, capsys):
     """`modelmend check` accepts it beside the models and policies of the folder, and warns of nothing."""
+    settings = tmp_path / "settings.yaml"
+    settings.write_text("prometheus: {url: 'http://prometheus.monitoring:9090'}\n")
     files = sorted({POLICIES / policy, *EXAMPLES.glob("models/*.yaml"), *POLICIES.glob("*.yaml")})
-    assert main(["check", "--kubernetes", *map(str, files)]) == 0
+    assert main(["check", "--kubernetes", "--config", str(settings), *map(str, files)]) == 0
     assert "warning" not in capsys.readouterr().out.lower()
 
 

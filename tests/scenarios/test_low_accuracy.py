@@ -17,23 +17,65 @@ RETRAIN = {
 def story(play):
     """The last days of March; accuracy lay at 0.91 on Friday."""
     story = play("retrain-on-low-accuracy", "salary-predictor", begin="2025-03-28 08:00")
+    story.measures |= {"v5": 0.91, "v6": 0.94}
     assert story.at("2025-03-28 09:00", BAD) == ["accumulating"]
     return story
 
 
-def test_the_third_day_starts_one_retraining_which_the_next_day_proves(story):
-    """Friday, Saturday, and the Sunday of 23 hours: one Workflow; proved by the figure of its first whole day."""
+def test_the_third_day_starts_one_retraining_which_the_new_versions_own_accuracy_proves(story):
+    """Friday, Saturday, and the Sunday of 23 hours: one Workflow; proved by v6's figure, of which v5's is no part."""
     assert story.at("2025-03-29 09:00", BAD) == ["accumulating"]
     assert story.at("2025-03-30 09:00", low("accuracy", 0.9199)) == ["waiting"]
     assert story.at("2025-03-30 09:05") == ["remediate"]
     assert story.started == [("2025-03-30 09:05", "retrain-model", RETRAIN)]
     story.rolled_out("v6")
-    assert "remediate" not in story.at("2025-03-30 12:00", BAD)
-    story.at("2025-03-31 09:00", fine("accuracy"))
-    story.at("2025-03-31 12:00")
+    assert "remediate" not in story.at("2025-03-31 09:00", BAD)
+    assert story.at("2025-03-31 12:00") == []
+    assert story.endings == ["Verifying none"]
+    story.at("2025-03-31 12:30")
     assert story.endings == ["Succeeded recovered"]
     assert story.pages == []
     assert len(story.started) == 1
+
+
+@pytest.fixture
+def started(story):
+    """The third day has come, and v6 serves."""
+    story.at("2025-03-29 09:00", BAD)
+    story.at("2025-03-30 09:00", BAD)
+    assert story.later("5m") == ["remediate"]
+    story.rolled_out("v6")
+    return story
+
+
+def test_a_version_that_is_worse_is_taken_back(started):
+    """0.88 after 0.91: v5 is brought back, that is proved, and people are told; the cooldown keeps it at that."""
+    started.measures["v6"] = 0.88
+    started.at("2025-03-31 12:22")
+    assert started.objects.version("salary-predictor") == "v5"
+    started.promoted()
+    started.at("2025-03-31 12:30", BAD)
+    assert started.endings == ["Escalated worse"]
+    assert [what for _, what, _ in started.started] == ["retrain-model", "rollout to"]
+    assert len(started.pages) == 1
+
+
+def test_a_version_of_which_nothing_is_measured_is_for_people(started):
+    """No figure of v6 within three days: nobody knows, so people are told, and nothing is called recovered."""
+    del started.measures["v6"]
+    started.at("2025-04-03 12:00")
+    assert started.endings == ["Escalated unknown"]
+    assert len(started.pages) == 1
+
+
+def test_where_the_accuracy_is_good_already_nothing_is_started(story):
+    """The events are yesterday's figures; what Prometheus measures now is above 92 % again."""
+    story.measures["v5"] = 0.93
+    story.at("2025-03-29 09:00", BAD)
+    story.at("2025-03-30 09:00", BAD)
+    story.at("2025-03-30 09:30")
+    assert story.started == []
+    assert story.trail()[-1] == "Cancelled not_degraded"
 
 
 @pytest.mark.parametrize(

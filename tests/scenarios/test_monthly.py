@@ -10,7 +10,9 @@ ABOUT = {"model": "bike-demand", "reason": "monthly"}
 @pytest.fixture
 def story(play):
     """The policy is brought into force in February."""
-    return play("retrain-monthly", "bike-demand", begin="2025-02-20 12:00")
+    story = play("retrain-monthly", "bike-demand", begin="2025-02-20 12:00")
+    story.measures |= {"v5": 50.0, "v6": 49.0}
+    return story
 
 
 def test_each_month_starts_one_retraining_at_the_same_hour_of_its_clock(story):
@@ -23,6 +25,29 @@ def test_each_month_starts_one_retraining_at_the_same_hour_of_its_clock(story):
     march, april = story.started
     assert "2025-03-01 03:00" <= march[0] < "2025-03-01 09:00"
     assert (april[0], *april[1:]) == (march[0].replace("-03-", "-04-"), "retrain-model", ABOUT)
+
+
+def test_it_is_recovered_when_it_is_not_worse(story):
+    """Nothing was wrong, so 54 bikes an hour after 50 are proof enough."""
+    story.at("2025-03-01 09:00")
+    story.measures["v6"] = 54.0
+    story.rolled_out("v6")
+    story.later("2h")
+    assert story.endings == ["Succeeded recovered"]
+    assert story.pages == []
+
+
+def test_one_that_is_worse_is_taken_back(story):
+    """56 after 50: v5 serves again, and people are told."""
+    story.at("2025-03-01 09:00")
+    story.measures["v6"] = 56.0
+    story.rolled_out("v6")
+    story.later("91m")
+    assert story.objects.version("bike-demand") == "v5"
+    story.promoted()
+    story.later("5m")
+    assert story.endings == ["Escalated worse"]
+    assert len(story.pages) == 1
 
 
 def test_one_that_was_missed_is_made_good_within_two_days(story):

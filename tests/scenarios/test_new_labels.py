@@ -9,6 +9,7 @@ from tests.scenarios.story import broken, labels, mended
 def story(play):
     """A month of labels, which come in batches: 9,999 of them."""
     story = play("retrain-on-new-labels", "churn-predictor", begin="2025-03-01 08:00")
+    story.measures |= {"v5": 0.80, "v6": 0.82}
     assert story.at("2025-03-03 20:00", labels(4_000)) == ["accumulating"]
     assert story.at("2025-03-17 20:00", labels(5_999)) == ["accumulating"]
     return story
@@ -38,6 +39,14 @@ def test_9999_start_nothing(story):
     assert set(story.answers()) == {"accumulating"}
     story.at("2025-04-20 08:00")
     assert story.started == []
+
+
+def test_what_came_before_a_deployment_by_others_has_been_learnt_from(story):
+    """Somebody has trained and deployed v6: the count begins anew."""
+    story.at("2025-03-20 12:00")
+    story.released("v6")
+    assert story.at("2025-03-30 08:00", labels(9_999)) == ["accumulating"]
+    assert story.at("2025-03-30 09:00", labels(1)) == ["waiting"]
 
 
 def test_labels_of_more_than_sixty_days_ago_count_no_more(story):

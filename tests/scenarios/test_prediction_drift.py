@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.scenarios.story import calm, drift, predictions
+from tests.scenarios.story import calm, drift, fine, low, predictions
 
 DRIFTED = predictions(0.31, threshold=0.2)
 WEEK = [f"2025-10-{day} 06:00" for day in range(20, 27)]
@@ -28,8 +28,39 @@ def test_the_seventh_day_starts_one_retraining_that_labels_judge_later(story):
     story.rolled_out("v6")
     story.at("2025-10-27 06:00", calm())
     story.at("2025-10-28 06:00", calm())
+    assert story.endings == ["Succeeded none"]
+    assert story.at("2025-11-20 06:00", fine("f1", modelVersion="v6"))[-1:] != ["remediate"]
     assert story.endings == ["Succeeded recovered"]
-    assert len(story.started) == 1
+    assert (len(story.started), story.pages) == (1, [])
+
+
+@pytest.fixture
+def provisional(story):
+    """v6 serves, and its predictions do not drift."""
+    story.at(WEEK[6], DRIFTED)
+    story.later("5m")
+    story.rolled_out("v6")
+    story.at("2025-10-27 06:00", calm())
+    story.at("2025-10-28 06:00", calm())
+    return story
+
+
+def test_labels_that_say_worse_bring_back_the_version_of_before(provisional):
+    """Three weeks later F1 has fallen: v5 is brought back, and people are told."""
+    provisional.at("2025-11-18 06:00", low("f1", 0.7, modelVersion="v6"))
+    assert provisional.objects.version("churn-predictor") == "v5"
+    assert provisional.endings[0] == "Succeeded worse"
+    assert len(provisional.started) == 2
+    assert provisional.pages
+
+
+def test_without_labels_for_45_days_nobody_knows(provisional):
+    """It is not called recovered, and people are told."""
+    provisional.at("2025-12-11 06:00")
+    assert provisional.endings == ["Succeeded none"]
+    provisional.at("2025-12-13 06:00")
+    assert provisional.endings == ["Succeeded unknown"]
+    assert len(provisional.pages) == 1
 
 
 @pytest.mark.parametrize(

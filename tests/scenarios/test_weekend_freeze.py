@@ -11,7 +11,9 @@ BAD = low("f1", 0.87)
 def story(play):
     """A Friday in April."""
     names = ("freeze-weekends", "retrain-on-f1-under-baseline", "abort-bad-canary", "page-on-broken-feed")
-    return play(*names, "salary-predictor", begin="2025-04-04 08:00")
+    story = play(*names, "salary-predictor", begin="2025-04-04 08:00")
+    story.measures["v5"] = 0.87
+    return story
 
 
 def test_what_falls_due_in_it_is_asked_again_on_monday(story):
@@ -64,6 +66,7 @@ def test_a_bad_canary_is_aborted_in_the_middle_of_it_and_people_are_paged(story)
 def test_it_lasts_62_hours_also_where_the_clocks_change(play, friday, last, after):
     """So it ends on Monday an hour later, or earlier, by the clock; and no later than its spread after that."""
     story = play("freeze-weekends", "retrain-on-f1-under-baseline", "salary-predictor", begin=f"{friday} 15:00")
+    story.measures["v5"] = 0.87
     story.at(f"{friday} 15:56", BAD)
     for _ in range(12):
         story.later("5h", BAD)

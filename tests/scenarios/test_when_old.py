@@ -11,6 +11,7 @@ ABOUT = {"model": "bike-demand", "reason": "thirty-days"}
 def story(play):
     """Somebody trained the model on 27 February, at noon."""
     story = play("retrain-when-old", "bike-demand", begin="2025-02-20 08:00")
+    story.measures |= {"v5": 50.0, "v6": 49.0}
     assert story.at("2025-02-27 12:00", trained()) == ["no_policy_matched"]
     return story
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.scenarios.story import broken, calm, drift, mended, predictions
+from tests.scenarios.story import broken, calm, drift, fine, mended, predictions
 
 FOUR = [drift(name, 0.31) for name in ("salary", "age", "tenure", "region")]
 RETRAIN = {
@@ -21,8 +21,8 @@ def story(play):
     return story
 
 
-def test_the_fifth_feature_starts_one_retraining_which_is_proved_by_a_quiet_day(story):
-    """Five features: one Workflow after the wait, proved by the next daily report; the sixth joins it."""
+def test_the_fifth_feature_starts_one_retraining_which_a_quiet_day_and_the_labels_prove(story):
+    """Five features: one Workflow after the wait; the next daily report is a sign, and the labels of April the proof."""
     assert story.at("2025-03-28 09:01", drift("grade", 0.26)) == ["waiting"]
     assert story.at("2025-03-28 09:02", drift("bonus", 0.4)) == ["waiting"]
     assert story.at("2025-03-28 09:07") == ["remediate"]
@@ -32,6 +32,8 @@ def test_the_fifth_feature_starts_one_retraining_which_is_proved_by_a_quiet_day(
     story.rolled_out("v6")
     story.at("2025-03-29 09:00", calm())
     story.at("2025-03-30 13:00")
+    assert story.endings == ["Succeeded none"]
+    story.at("2025-04-20 09:00", fine("accuracy", modelVersion="v6"))
     assert story.endings == ["Succeeded recovered"]
     assert story.pages == []
 
