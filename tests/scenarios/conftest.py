@@ -8,6 +8,7 @@ import pytest
 
 from controller.store.database import Database
 from tests.conftest import Clock
+from tests.integration.engine.again import compare
 from tests.integration.engine.world import World
 from tests.scenarios.cluster import Cluster
 from tests.scenarios.story import Story, rome
@@ -48,5 +49,6 @@ def play(sqlite_url: str, clock: Clock) -> Iterator[Play]:
 
     yield play
     for story in made:
+        compare(story)
         story.leave()
     db.close()

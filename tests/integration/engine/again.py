@@ -9,7 +9,7 @@ from controller.engine.replay import replay
 from controller.engine.rules import Rules
 from controller.policy import PolicySet
 from controller.store.database import Database
-from tests.integration.engine.scene import SENDERS, Scene
+from tests.integration.engine.scene import Scene
 
 SAME = (schema.decisions, schema.transitions, schema.conditions, schema.evidence)
 
@@ -24,7 +24,7 @@ def compare(scene: Scene) -> None:
     """Replayed in memory, the history gives the same decisions, transitions, conditions and evidence."""
     again = Database("sqlite://")
     again.migrate()
-    replay(scene.db, again, Rules(PolicySet(), scene.fleet, SENDERS, scene.receivers))
+    replay(scene.db, again, Rules(PolicySet(), scene.fleet, scene.engine.rules.senders, scene.receivers))
     for table in SAME:
         for first, second in zip(rows(scene.db, table), rows(again, table), strict=True):
             assert first == second
