@@ -103,6 +103,7 @@ class Story(Scene):
     objects: Cluster
     about: str
     _told = 0
+    _moments = 0
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         self.measures = Numbers()
@@ -129,7 +130,14 @@ class Story(Scene):
     # what happens
 
     def at(self, when: str, *said: Said) -> list[str]:
-        """It becomes `when`, and then this is said, one by one; the answers given since last asked."""
+        """It becomes `when`, and then this is said, one by one; the answers given since last asked.
+
+        Every second time modelmend is killed and started again first.
+        """
+        self._moments += 1
+        if self._moments % 2 == 0:
+            self.crash()
+            self.settle()
         left = rome(when) - self.clock()
         assert left >= timedelta(0), f"{when} is over"
         if left:

@@ -2,19 +2,20 @@
 
 import pytest
 
-from tests.scenarios.story import broken, calm, drift, fine, low, mended
+from tests.scenarios.story import broken, drift, fine, low, mended
 
 
 @pytest.fixture
 def story(play):
     """A Friday morning; a feature drifts, and costs nothing."""
     story = play("retrain-ladder", "bike-demand", begin="2025-03-28 08:00")
+    story.measures |= {"v5": 61.0, "v6": 52.0}
     assert story.at("2025-03-28 09:00", drift("temperature", 0.4)) == ["uncorroborated"]
     return story
 
 
 def test_both_together_start_one_retraining(story):
-    """Quality falls beside the drift: one Workflow after the wait, proved when both monitors say that it is over."""
+    """Quality falls beside the drift: one Workflow after the wait, proved by what v6 errs."""
     assert story.at("2025-03-28 15:00", low("mae", 61.0)) == ["no_policy_matched", "waiting"]
     assert story.at("2025-03-28 15:01", drift("humidity", 0.3)) == ["waiting"]
     assert story.at("2025-03-28 15:05") == ["remediate"]
@@ -22,7 +23,6 @@ def test_both_together_start_one_retraining(story):
     assert story.later("5m") == ["in_progress"]
     assert story.started == [("2025-03-28 15:05", "retrain-model", {"model": "bike-demand", "reason": "drift"})]
     story.rolled_out("v6")
-    story.later("1h", calm())
     story.later("1h")
     assert story.endings == ["Succeeded recovered"]
     assert story.pages == []
@@ -63,3 +63,23 @@ def test_not_on_broken_data_nor_for_six_hours_after(story):
     assert story.started == []
     assert story.at("2025-03-28 19:00", *both)[-1] == "remediate"
     assert len(story.started) == 1
+
+
+def test_a_candidate_that_is_refused_is_for_people(story):
+    """The Workflow says itself that it found nothing better: nothing is deployed, and people are told."""
+    story.at("2025-03-28 15:00", low("mae", 61.0))
+    story.later("5m")
+    story.ends(verdict="refused")
+    assert (story.endings, len(story.pages)) == (["Escalated none"], 1)
+    assert story.objects.version("bike-demand") == "v5"
+
+
+def test_one_that_helped_not_enough_is_for_people_too(story):
+    """58 bikes an hour: better than 61, and not good; v6 stays, and people are told."""
+    story.measures["v6"] = 58.0
+    story.at("2025-03-28 15:00", low("mae", 61.0))
+    story.later("5m")
+    story.rolled_out("v6")
+    story.later("13h")
+    assert (story.endings, len(story.pages)) == (["Escalated unchanged"], 1)
+    assert story.objects.version("bike-demand") == "v6"
