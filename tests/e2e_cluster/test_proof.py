@@ -111,20 +111,28 @@ def test_a_retrain_is_proved_on_the_new_version_alone(mend):
     assert "helped, and that is verified" in stage.explain("e-1")
 
 
-def test_what_is_worse_is_taken_back_and_people_are_told(mend):
-    """v7 serves all and is worse: v5 is restored, seen to serve again, and somebody is paged with the measure."""
-    stage, model = mend(policy(retrain("v7", PROMOTED, ACCURATE, onWorse="restore"), PAGE), steps=AT_ONCE)
+@pytest.mark.parametrize("promoted", [False, True], ids=["a canary", "promoted by a person"])
+def test_what_is_worse_is_taken_back_and_people_are_told(mend, promoted):
+    """v7 is worse: as a canary it is aborted, where it serves all v5 is set again; seen to serve, and somebody is paged."""
+    judged = ACCURATE | ({"for": "8s"} if promoted else {})
+    stage, model = mend(policy(retrain("v7", judged, onWorse="restore"), PAGE))
+    model.set({"spec": {"rollbackWindow": {"revisions": 3}}})
     stage.post(bad("e-1", "v5"))
+    stage.reach("e-1", "Verifying")
+    if promoted:
+        model.set({"status": {"promoteFull": True}}, "status")
     ended = stage.reach("e-1", "Escalated")
+    assert trail(ended)[3:] == ["Pending worse", "Running started", "Verifying action_done", "Escalated restored"]
     assert ended["verdict"] == "worse"
-    assert asked_for(model) == "v5"
+    assert asked_for(model) == ("v5" if promoted else "v7")
+    assert bool(model.status.get("abort")) is not promoted
     assert model.serving() == {"v5": 2}
     model.measured(v5=ACCURACY["v5"])
     assert len(stage.workflows()) == 1
     told = stage.paged()
     assert told["page"] is True
     assert told["data"]["verdict"] == "worse"
-    stage.explain("e-1")
+    assert "version v5 is brought back" in stage.explain("e-1")
 
 
 def test_a_dead_exporter_proves_nothing(mend):
