@@ -41,13 +41,13 @@ def ask_again(turn: Turn, rules: Rules, key: questions.Key) -> Decision | None:
         row = decision_row(turn, used.seq, used.model, turn.decision_id(), input_seq, attempt + 1, decision, policy)
         ledger.record(row | {"policy_ns": question.policy_ns, "policy": question.policy})
         ledger.close(question)
+        if question.retry_on == Happening.FLEET:
+            ledger.pass_slot_on(rules.fleet_limit)
     else:
         decision = answer(ledger, rules, used, policy, input_seq, attempt=attempt + 1, earlier=earlier)
         if decision.reason is Reason.STALE and decision.values["why"] in ("over", *OUTDATED):
             _hand_over(ledger, policy, question, used)
     ledger.flush()
-    if question.retry_on == Happening.FLEET and decision.outcome is not Outcome.REMEDIATE:
-        questions.ask_for_fleet(turn, min(1, rules.fleet_limit - ledger.fleet_active))
     return decision
 
 

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from math import inf
 from typing import Any
 
-from controller.decision import Decision, Outcome, Reason, Situation, TriggerFacts, admissible, decide
+from controller.decision import Decision, Happening, Outcome, Reason, Situation, TriggerFacts, admissible, decide
 from controller.engine.correlating import correlated
 from controller.engine.moving import claim, note
 from controller.engine.notices import notify
@@ -104,7 +104,7 @@ def _record(  # noqa: PLR0913, PLR0917 — what was decided, about what, and as 
         remediation = _start(ledger, rules, used, policy, decision, facts, row, goes_on)
     attached = remediation.id if remediation else facts.active if decision.reason is Reason.IN_PROGRESS else None
     ledger.record(row | {"situation": facts, "remediation_id": attached})
-    _settle_question(ledger, used, policy, decision, row["id"])
+    _settle_question(ledger, rules, used, policy, decision, row["id"])
 
 
 def _triggered(decision: Decision) -> bool:
@@ -286,7 +286,9 @@ def _families(ledger: Ledger, used: Used, evidence: tuple[str, ...]) -> tuple[st
     return tuple(sorted(found))
 
 
-def _settle_question(ledger: Ledger, used: Used, policy: Policy, decision: Decision, decision_id: int) -> None:
+def _settle_question(
+    ledger: Ledger, rules: Rules, used: Used, policy: Policy, decision: Decision, decision_id: int
+) -> None:
     question = ledger.question(policy, used.key)
     if decision.liftable and question is not None and _riper(question, used, decision):
         return
@@ -296,6 +298,10 @@ def _settle_question(ledger: Ledger, used: Used, policy: Policy, decision: Decis
         return
     elif decision.outcome is Outcome.REMEDIATE or decision.reason is Reason.AUDIT or question.event_seq == used.seq:
         ledger.close(question)
+    else:
+        return
+    if question is not None and question.retry_on == Happening.FLEET:  # perhaps it had been woken for a free slot
+        ledger.pass_slot_on(rules.fleet_limit)
 
 
 def _riper(question: Question, used: Used, decision: Decision) -> bool:

@@ -22,7 +22,7 @@ from controller.events.event import Event
 from controller.judge import Sample
 from controller.policy import NOTHING, Counter, ModelState, Policy, Target, Trigger
 from controller.remediation import Remediation
-from controller.store import remediations
+from controller.store import questions, remediations
 from controller.store.cause_rows import CauseRows
 from controller.store.counting import Tally, life_of, looked_back_to, tally
 from controller.store.leader import Turn
@@ -100,6 +100,7 @@ class Ledger:
         self._reports: list[tuple[Remediation, dict[str, Any], int]] = []
         self._signs: dict[tuple[str, str], tuple[Remediation, int, int, datetime]] = {}
         self._fleet_active: int | None = None
+        self._passed_on: tuple[int, int] | None = None
         self.causes = CauseRows(turn)
         self._unread: dict[Select[Any], set[Subject]] = {
             query: set() for query in (CONDITIONS, PAST, QUESTIONS, STATES)
@@ -310,6 +311,11 @@ class Ledger:
         self._questions[key] = None
         self._asked.add(key)
 
+    def pass_slot_on(self, fleet_limit: int) -> None:
+        """A question that waited for a slot waits no more: if one is free, `flush` has another asked in its place."""
+        slots = self._passed_on[0] if self._passed_on else 0
+        self._passed_on = slots + 1, fleet_limit
+
     def seen(self, policy: Policy, trigger: Trigger, key: ModelKey, after: datetime | None) -> Tally:
         """How much evidence of a counting trigger lies in its window and after `after`."""
         counter = trigger.counter
@@ -419,3 +425,7 @@ class Ledger:
         if closed:
             self.turn.conn.execute(CLOSE, closed)
         self._asked.clear()
+        if self._passed_on is not None:
+            slots, limit = self._passed_on
+            self._passed_on = None
+            questions.ask_for_fleet(self.turn, min(slots, limit - self.fleet_active))

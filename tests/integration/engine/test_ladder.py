@@ -354,6 +354,21 @@ def test_free_slot_passes_on(stage: Staged):
     assert scene.story(waits) == ["fleet_limit", "remediate"]
 
 
+def test_a_slot_is_not_lost_with_a_newer_event(stage_on_both: Staged):
+    """What was asked for a free slot and is refused at once by a newer event's answer leaves the slot to the next."""
+    documents = [model("b"), model("c"), policy("limits: {cooldown: 1s}")]
+    scene = stage_on_both(*documents, fleet=Fleet(active=1, share=1.0))
+    scene.world.busy = True
+    scene.send()
+    held, waits = (scene.send(model=name) for name in ("b", "c"))
+    assert (scene.story(held), scene.story(waits)) == (["fleet_limit"], ["fleet_limit"])
+    scene.act("pause", "model", "ml/b")
+    scene.world.busy = False
+    scene.pool.run(scene.world.lets(scene.engine))
+    assert scene.story(scene.send(model="b")) == ["paused"]
+    assert scene.story(waits) == ["fleet_limit", "remediate"]
+
+
 def test_more_models_make_more_room(stage: Staged):
     """Where the share of a grown set of models allows more, who waits for a slot is asked."""
     documents = [model("a"), policy(TWO)]
