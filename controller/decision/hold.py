@@ -19,13 +19,15 @@ class Refusal:
     final: bool
 
 
-def hold(changing: bool, facts: HoldFacts) -> Refusal | None:  # noqa: FBT001 - `rung.changing` says itself
+def hold(changing: bool, facts: HoldFacts, *, restores_first: bool = False) -> Refusal | None:  # noqa: FBT001 - `rung.changing` says itself
     """Whether the next rung may start: pause and silence hold any; `unless`, freezes, a shared cause what changes.
 
     A changing rung whose conditions are over, and any first rung whose event has become too
     old, or speaks of what no longer serves, is not held but given up.
+
+    :param restores_first: it restores, and is the first, or one that people are asked about: given up when over, too.
     """
-    if changing and facts.over is not None:
+    if (changing or restores_first) and facts.over is not None:
         return Refusal(Reason.STALE, {"why": "over", "ended": facts.over}, final=True)
     if facts.outdated is not None:
         return Refusal(Reason.STALE, facts.outdated, final=True)

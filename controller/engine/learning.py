@@ -11,13 +11,25 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
+from sqlalchemy import Connection
+
 from controller.engine.following import Following, Name, News
 from controller.engine.rules import Rules
 from controller.events.event import OWN_SOURCE, Event
 from controller.events.scalars import parse_time
 from controller.events.types import MODEL_DEPLOYED, MODEL_TRAINED
 from controller.kube.rollouts import all_newest, canary, observed
-from controller.policy import NOTHING, OTHERS, Model, ModelState, PolicySet, normalised, read_version, version_of
+from controller.policy import (
+    NOTHING,
+    OTHERS,
+    Model,
+    ModelState,
+    PolicySet,
+    RolloutVerification,
+    normalised,
+    read_version,
+    version_of,
+)
 from controller.policy.state import Serves, known_good, shown_serving, told_deployed, told_reference, trained, verified
 from controller.remediation import Remediation
 from controller.store import remediations, states
@@ -143,8 +155,10 @@ def learn_verified(ledger: Ledger, rules: Rules, r: Remediation) -> None:
     """Use that a remediation was verified as recovered: what it brought serves, and is known to be good."""
     key = (r.namespace, r.model)
     model = rules.policies.models.get(key) or Model.bare(*key)
-    version = reported(remediations.outputs(ledger.turn.conn, r), model)
-    keep(ledger, rules, key, verified(ledger.state(key), version, r.id, ledger.turn.now, watched=watched(model)))
+    version = version_brought(ledger.turn.conn, r, model)
+    promoted = any(isinstance(found, RolloutVerification) and found.wants == "promoted" for found in r.rung.verify)
+    state, now = ledger.state(key), ledger.turn.now
+    keep(ledger, rules, key, verified(state, version, r.id, now, watched=watched(model), promoted=promoted))
 
 
 def learn_trained(ledger: Ledger, rules: Rules, r: Remediation, outputs: Mapping[str, Any]) -> None:
@@ -155,6 +169,11 @@ def learn_trained(ledger: Ledger, rules: Rules, r: Remediation, outputs: Mapping
     trains = r.parameters[r.step]["kind"] in _TRAINS
     if trains and version is not None and version not in (state.stable, state.canary, state.last_known_good):
         keep(ledger, rules, key, trained(state, ledger.turn.now, r.id))
+
+
+def version_brought(conn: Connection, r: Remediation, model: Model) -> str | None:
+    """The version that the action of the rung at hand reports to have brought, as the model's own names have it."""
+    return reported(remediations.outputs(conn, r), model)
 
 
 def reported(outputs: Mapping[str, Any], model: Model) -> str | None:

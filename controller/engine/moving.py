@@ -90,12 +90,13 @@ def _tick(ledger: Ledger, rules: Rules, r: Remediation) -> tuple[Tick | None, Ju
         used = _used(ledger, rules, r)
         live = rules.policies.models.get(used.key)
         frozen = rules.frozen(policy, live or used.model, ledger.turn.now, known=live is not None)
-        facts = hold_facts(ledger, policy, used, first=_asks_age(r), frozen=frozen)
+        first = _asks_age(r)
+        facts = hold_facts(ledger, policy, used, first=first, frozen=frozen)
         untils = [bar.until for bar in (*facts.pauses, *facts.silences)] + [held.until for held in facts.unless]
         untils += [freeze.ask_at for freeze in facts.frozen]
         untils += [facts.shared.until] if facts.shared else []
         wake = min((until for until in untils if until is not None), default=None)
-        refusal = lapsed(rules, r) or hold(r.rung.changing, facts)
+        refusal = lapsed(rules, r) or hold(r.rung.changing, facts, restores_first=first and r.rung.restoring)
         asked = asked_for(policy, r, first=_asks_first(used, r, ledger.turn.now))
         if refusal is not None or r.phase is Phase.AWAITING_APPROVAL:
             return Tick(refusal=refusal, approval=asked, serving=used.state.serving), None, wake

@@ -8,7 +8,7 @@ from datetime import datetime
 from controller.decision import Decision, Happening, Outcome, Reason
 from controller.engine.confirming import judge_late
 from controller.engine.deciding import answer, decision_row
-from controller.engine.learning import learn_told
+from controller.engine.learning import learn_told, version_brought
 from controller.engine.notices import notify_fleet
 from controller.engine.rules import Rules
 from controller.events.condition import (
@@ -24,7 +24,7 @@ from controller.events.condition import (
 from controller.events.event import OWN_SOURCE, Event
 from controller.events.types import FLEET_DRIFT, MONITOR_CHECKED
 from controller.judge import report_of
-from controller.policy import DUE, Bindings, ExpressionError, Model, QuietVerification, ReportVerification
+from controller.policy import DUE, Bindings, ExpressionError, Model, QuietVerification, ReportVerification, version_of
 from controller.policy.policy_set import rank
 from controller.remediation import Phase, Remediation
 from controller.store import remediations
@@ -249,7 +249,10 @@ def _observe_report(
 ) -> None:
     """Keep what an event reports of the metric that a `report` verification waits for."""
     began = remediation.action_ended or remediation.phase_since
-    found = report_of(spec, used.event, ledger.event(remediation.event_seq), began)
+    told = version_of(used.event, used.model)
+    brought = version_brought(ledger.turn.conn, remediation, used.model)
+    other = None not in (told, brought) and told != brought
+    found = report_of(spec, used.event, ledger.event(remediation.event_seq), began, other_version=other)
     if found is not None:
         ledger.report(remediation, found, used.seq, input_seq)
 

@@ -21,14 +21,19 @@ _DEGRADED = (PERFORMANCE_DEGRADED, DRIFT_DETECTED)
 _WELL = (PERFORMANCE_RECOVERED, DRIFT_RESOLVED, MONITOR_CHECKED)
 
 
-def report_of(spec: ReportVerification, event: Event, first: Event, action_ended: datetime) -> Sample | None:
+def report_of(
+    spec: ReportVerification, event: Event, first: Event, action_ended: datetime, *, other_version: bool = False
+) -> Sample | None:
     """What an event reports of the metric since the action; None: it is no such report.
 
     :param first: the event that triggered: the report must be of its source, unless that is ourselves.
+    :param other_version: it names another version than the action has brought.
     """
     if event.type not in (*_DEGRADED, *_WELL) or first.source not in (event.source, OWN_SOURCE):
         return None
     metric = event.data.get("metric")
+    if other_version or _of_other_part(spec, event, first):
+        return None
     if metric != spec.metric and (metric is not None or event.type != MONITOR_CHECKED):  # one that looked looked at all
         return None
     window = event.data.get("window")
@@ -40,6 +45,19 @@ def report_of(spec: ReportVerification, event: Event, first: Event, action_ended
     if start <= action_ended:
         return None
     return Sample(event.time, "degraded" if event.type in _DEGRADED else "well", "", _value(event))
+
+
+def _of_other_part(spec: ReportVerification, event: Event, first: Event) -> bool:
+    """Whether it is about another slice or feature than the event that triggered.
+
+    Where that was about another metric, only if both name one.
+    """
+    of_metric = first.data.get("metric") == event.data.get("metric") == spec.metric
+    for part in ("slice", "feature"):
+        was, told = first.data.get(part), event.data.get(part)
+        if was != told and (of_metric or (was is not None and told is not None)):
+            return True
+    return False
 
 
 def value_before(spec: ReportVerification, first: Event) -> dict[str, float]:

@@ -221,13 +221,20 @@ def trained(state: ModelState, at: datetime, by: str) -> ModelState:
     return replace(state, trained_at=at, trained_by=by)
 
 
-def verified(state: ModelState, version: str | None, by: str, now: datetime, *, watched: bool) -> ModelState:
+def verified(
+    state: ModelState, version: str | None, by: str, now: datetime, *, watched: bool, promoted: bool = False
+) -> ModelState:
     """The state after a remediation recovered: what it brought serves and is good; else what serves is.
 
+    Where a serving object is seen, a version that was never seen in it is not what was verified.
+
     :param version: what the remediation's action reported, as the model's own names have it.
+    :param promoted: it was verified to have all the traffic, which a watch may not have shown yet.
     """
-    after = state
-    if version is not None and not (watched and state.learnt_from == "serving"):
+    after, seen = state, watched and state.learnt_from == "serving"
+    if seen and version not in (None, state.stable, state.canary, state.arriving) and not promoted:
+        return state
+    if version is not None and not seen:
         after = _stable(state, version, by, now, told=now)
         after = replace(after, canary=None, canary_revision="", arriving=None, learnt_from="remediation")
     good = version or after.serving

@@ -429,9 +429,13 @@ def step_began(conn: Connection, remediation: Remediation) -> datetime:
 
 
 def condition_ends(conn: Connection, ids: Sequence[str]) -> list[ConditionEnd]:
-    """How the conditions of the evidence stand; only an event proves that one is over, a person's word does not."""
+    """How the conditions of the evidence stand; only an event proves that one is over, a person's word does not.
+
+    A moment that corroborated it is none of them: it was over as it began.
+    """
     kept = schema.conditions.c
-    query = select(kept.id, kept.ended, kept.ended_by, kept.last_seen).where(kept.id.in_(ids)).order_by(kept.id)
+    lasting = (kept.id.in_(ids), kept.kind.in_(("model", "dataset")))
+    query = select(kept.id, kept.ended, kept.ended_by, kept.last_seen).where(*lasting).order_by(kept.id)
     return [
         ConditionEnd(row.id, row.ended if (row.ended_by or "").startswith("event:") else None, row.last_seen)
         for row in conn.execute(query)

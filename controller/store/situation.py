@@ -176,8 +176,6 @@ def _last_end(policy: Policy, counted: list[Past]) -> datetime | None:
 
 def _asked_until(policy: Policy, past: list[Past]) -> datetime | None:
     """Until when people are left alone about this policy and model: they said no, or nothing, less than a day ago."""
-    if not policy.asking:
-        return None
     declined = [
         found.ended_at
         for found in past

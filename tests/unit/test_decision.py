@@ -423,6 +423,14 @@ def test_hold(
     assert hold(False, given) == (Refusal(*before_page) if before_page else None)
 
 
+def test_what_restores_first_is_given_up_when_it_is_over() -> None:
+    """Before the first rung, or where people are asked; a page and a later restoring rung are not."""
+    ended = replace(NOTHING, over=NOON)
+    assert hold(False, ended, restores_first=True) == Refusal(Reason.STALE, ENDED, final=True)
+    assert hold(False, ended) is None
+    assert hold(False, replace(NOTHING, unless=(BROKEN_FEED,)), restores_first=True) is None
+
+
 def test_order_of_holds() -> None:
     """What ends the remediation comes before what holds it, and `unless` before pause before silence."""
     given = replace(NOTHING, over=NOON, unless=(BROKEN_FEED,), pauses=(bar(),), silences=(bar(),))

@@ -66,6 +66,32 @@ def test_what_is_no_report(event):
     assert told(event) is None
 
 
+OF_SLICE = replace(TRIGGER, data={**TRIGGER.data, "slice": "eu"})
+OF_DRIFT = drift(data={"metric": "psi", "feature": "age", "slice": "eu"})
+
+
+@pytest.mark.parametrize(
+    ("first", "event", "counts"),
+    [
+        (OF_SLICE, report(slice="eu"), True),
+        (OF_SLICE, report(slice="us"), False),
+        (OF_SLICE, report(), False),
+        (TRIGGER, report(slice="us"), False),
+        (OF_SLICE, report("ml.monitor.checked", metric=None), True),
+        (OF_DRIFT, report(), True),
+        (OF_DRIFT, report(slice="us"), False),
+    ],
+)
+def test_a_report_about_another_slice_is_none(first: Event, event: Event, *, counts: bool):
+    """Of the metric that triggered the same slice and feature are asked for; of another one none that differs."""
+    assert (told(event, first) is not None) is counts
+
+
+def test_a_report_about_another_version_is_none():
+    """What the old version does says nothing of the one that was brought."""
+    assert report_of(SPEC, report(), TRIGGER, NOON, other_version=True) is None
+
+
 def test_without_a_window_it_decides_nothing():
     """Nobody can tell whether it measured the new version."""
     found = told(report(starts=None))

@@ -1,6 +1,7 @@
 """Which versions serve, as objects, events and remediations tell it; and what follows for decisions."""
 
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from controller.policy import ModelState
 from controller.store import states
 from tests.integration.engine.again import compare
 from tests.integration.engine.objects import Objects
-from tests.integration.engine.scene import CHECKED, DEGRADED, DRIFT, RECOVERED, Scene, Staged, policy
+from tests.integration.engine.scene import CALM, CHECKED, DEGRADED, DRIFT, RECOVERED, Scene, Staged, policy
 
 DEPLOYED = "ml.model.deployed"
 TRAINED = "ml.model.trained"
@@ -361,3 +362,72 @@ def test_an_old_version_asks_a_person_first(scene: Scene):
     scene.send(DEGRADED, modelVersion="v6")
     assert scene.remediation().phase == "AwaitingApproval"
     assert scene.rows(schema.intents) == []
+
+
+@pytest.fixture
+def asked(scene: Scene) -> Scene:
+    """People are asked whether v6, which degraded, gives way to v5, which served too long ago."""
+    scene.adopt(SOAKING, BACK)
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.advance("3d")
+    scene.send(CHECKED)
+    scene.advance("2h")
+    scene.shown("Rollout", rollout("v6", "b"))
+    scene.advance("11d")
+    scene.send(DEGRADED, modelVersion="v6")
+    return scene
+
+
+def test_a_no_to_an_old_version_lasts_a_day(asked: Scene):
+    """The policy has no `approve`, and is urgent: people who said no are left alone all the same."""
+    asked.act("reject", "remediation", asked.remediation().id)
+    asked.advance("23h")
+    assert [(r.phase, r.reason) for r in asked.remediations()] == [("Cancelled", "rejected")]
+    asked.advance("2h")
+    assert [r.phase for r in asked.remediations()] == ["Cancelled", "AwaitingApproval"]
+    compare(asked)
+
+
+def test_nobody_is_asked_about_an_old_version_when_all_is_well(asked: Scene):
+    """The asking lapses with the condition, and a late yes brings nothing back."""
+    asked.send(RECOVERED, modelVersion="v6")
+    assert asked.trail()[-1] == "Cancelled over"
+    assert not asked.act("approve", "remediation", asked.remediation().id)["ok"]
+    assert asked.rows(schema.intents) == []
+    compare(asked)
+
+
+TRAINS = "steps: [{name: train, command: {argv: [a]}, verify: [%s]}]"
+
+
+def test_a_version_that_never_served_is_not_known_to_be_good(scene: Scene):
+    """All is well again, and nothing deployed what was trained: it is not what was verified."""
+    scene.adopt(ROLLOUT, policy(TRAINS % "{resolved: {}, settle: 1m, for: 1m, within: 4h}"))
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.world.outputs = {"version": "v9"}
+    scene.send(modelVersion="v5")
+    scene.advance("2m")
+    scene.send(CALM)
+    scene.advance("10m")
+    assert scene.trail()[-1] == "Succeeded recovered"
+    assert (known(scene).stable, known(scene).last_known_good) == ("v5", None)
+    compare(scene)
+
+
+@pytest.mark.parametrize(
+    ("version", "slice_", "proves"), [("v5", "eu", False), ("v6", "us", False), ("v6", "eu", True)]
+)
+def test_a_report_proves_what_it_is_about(scene: Scene, version: str, slice_: str, proves: bool):
+    """Of the version that was brought, and the slice that had degraded; else nothing is proved, or known to be good."""
+    verify = "{report: {metric: accuracy}, within: 4h}"
+    scene.adopt(ROLLOUT, policy(f"triggers: [{{type: {DEGRADED}}}]\n" + TRAINS % verify))
+    scene.shown("Rollout", rollout("v5", "a"))
+    scene.world.outputs = {"version": "v6"}
+    scene.send(DEGRADED, modelVersion="v5", metric="accuracy", slice="eu")
+    scene.shown("Rollout", rollout("v6", "b", stable="a"))
+    scene.advance("1h")
+    window = {"start": (scene.clock() - timedelta(minutes=30)).isoformat(), "end": scene.clock().isoformat()}
+    scene.send(RECOVERED, modelVersion=version, metric="accuracy", slice=slice_, window=window)
+    assert scene.trail()[-1] == ("Succeeded recovered" if proves else "Verifying action_done")
+    assert known(scene).last_known_good == ("v6" if proves else None)
+    compare(scene)

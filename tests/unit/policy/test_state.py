@@ -134,8 +134,11 @@ def test_what_was_verified_serves_and_is_good():
     """Where no object is seen, the version that was brought serves; where one is, it alone says that."""
     state = verified(NOTHING, "v6", "r-1", NOON, watched=False)
     assert (state.stable, state.deployed_by, state.last_known_good, state.good_since) == ("v6", "r-1", "v6", NOON)
-    state = verified(seen(V5), "v6", "r-1", NOON, watched=True)
+    state = verified(seen(V6), "v6", "r-1", NOON, watched=True)
+    assert (state.stable, state.last_known_good) == ("v6", "v6")
+    state = verified(seen(V5), "v6", "r-1", NOON, watched=True, promoted=True)
     assert (state.stable, state.last_known_good) == ("v5", "v6")
+    assert verified(seen(V5), "v6", "r-1", NOON, watched=True) == seen(V5)
     assert verified(seen(V5), None, "r-1", NOON, watched=True).last_known_good == "v5"
     assert verified(NOTHING, None, "r-1", NOON, watched=True) == NOTHING
 
