@@ -181,7 +181,7 @@ class App:
             log_config=None,
             access_log=False,
             server_header=False,
-            proxy_headers=False,  # nobody asks where a request came from: a layer less for each
+            proxy_headers=False,  # by its peer we know whom to believe (web/pages/front.py): no header may rewrite it
             lifespan="off",
             backlog=2048,
             timeout_graceful_shutdown=DRAIN_SECONDS,

@@ -56,16 +56,20 @@ def silence(arguments: argparse.Namespace) -> int:
     try:
         return _post(arguments, "/silences", body | ({"confirm": True} if arguments.yes else {}))
     except Refused as refused:
-        if "confirm" not in refused.problem or not _confirmed(refused.problem["confirm"]):
+        if "confirm" not in refused.problem:
             raise
+        muted = refused.problem["confirm"]
+    if not sys.stdin.isatty():  # nobody is there to be asked
+        note("it would silence everything; give --yes if it shall")
+        return 2
+    if not _confirmed(muted):
+        note("nothing was silenced")
+        return 1
     return _post(arguments, "/silences", body | {"confirm": True})
 
 
 def _confirmed(muted: Mapping[str, Any]) -> bool:
-    """Whether the person at the terminal means it; where there is none, nobody does."""
-    if not sys.stdin.isatty():
-        note("it would silence everything; give --yes if it shall")
-        return False
+    """Whether the person at the terminal means it."""
     print(
         f"It silences everything: {muted.get('models')} models, {muted.get('policies')} policies. Go on? [y/N] ",
         end="",

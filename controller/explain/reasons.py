@@ -187,7 +187,7 @@ def _breaker_open(values: Row) -> str:
     return (
         f"the breaker is open: {values.get('failures')} remediations of {values['about']} did not help "
         f"({values.get('limit')} within {length(values.get('within'))} open it); a person closes it with "
-        f"`modelmend resume --policy … --model {values['about']}`"
+        f"`modelmend resume --policy {values.get('policy') or '…'} --model {values['about']}`"
     )
 
 

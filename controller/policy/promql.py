@@ -28,7 +28,10 @@ _TOKEN = re.compile(
   | (?P<sign>=~|!~|!=|==|>=|<=|[-+*/%^<>=(){},@])""",
     re.VERBOSE,
 )
-_NAME = re.compile(r"\$\{?([A-Za-z_]\w*)\}?")
+_NAME = re.compile(r"\$(\{)?(?P<name>[A-Za-z_]\w*)(?(1)\})")
+_UNCLOSED = re.compile(r"\$\{[A-Za-z_]\w*(?![\w}])")
+_CLASS = re.compile(r"\[(?:\^[^\[\]\\]+|[^\^\[\]\\][^\[\]\\]*)\]")
+"""A whole class of a regular expression, as `[0-9]` or `[^a-z]`, without anything hard in it."""
 _MATCHES = ("=~", "!~")
 _BETWEEN = frozenset({"+", "-", "*", "/", "%", "^", "==", "!=", ">", "<", ">=", "<=", ","})
 _BETWEEN_WORDS = frozenset({"and", "or", "unless", "atan2"})
@@ -81,11 +84,11 @@ def _filler(values: Mapping[str, str], token: _Token, before: str) -> Callable[[
     quote = token.text[0]
 
     def value(match: re.Match[str]) -> str:
-        found = values.get(match[1])
+        found = values.get(match["name"])
         if not found:
-            raise Unfillable(f"${match[1]} is not known")
+            raise Unfillable(f"${match['name']} is not known")
         if any(0xD800 <= ord(character) < 0xE000 for character in found):  # half of a character: no UTF-8
-            raise Unfillable(f"${match[1]} is no text")
+            raise Unfillable(f"${match['name']} is no text")
         literal = _RE2.sub(r"\\\g<0>", found) if before in _MATCHES else found
         return literal.replace("\\", "\\\\").replace(quote, f"\\{quote}").replace("\n", "\\n")
 
@@ -108,17 +111,30 @@ def _tokens(text: str) -> Iterator[_Token]:
 
 
 def _names(tokens: list[_Token]) -> Iterator[str]:
-    for token in tokens:
+    for token, before in zip(tokens, ["", *(token.text for token in tokens)], strict=False):
         if token.kind != "string":
             continue
+        if unclosed := _UNCLOSED.search(token.text):
+            raise ValueError(f'want "{unclosed[0]}}}", got "{unclosed[0]}" without the closing brace')
         for match in _NAME.finditer(token.text):
-            if match[1] not in NAMES:
-                near = get_close_matches(match[1], NAMES, n=1)
+            if match["name"] not in NAMES:
+                near = get_close_matches(match["name"], NAMES, n=1)
                 meant = f', did you mean "${near[0]}"?' if near else f"; there are ${', $'.join(NAMES)}"
                 raise ValueError(f'unknown name "{match[0]}"{meant}')
             if token.text[0] == "`":
                 raise ValueError(f'want "{match[0]}" in double quotes: in a raw string nothing can be escaped')
-            yield match[1]
+            _check_place(match, token.text[: match.start()], in_regex=before in _MATCHES)
+            yield match["name"]
+
+
+def _check_place(name: re.Match[str], before: str, *, in_regex: bool) -> None:
+    """Raises ValueError where what stands `before` a name in its string would undo the escaping of its value."""
+    if before.endswith("\\"):
+        raise ValueError(f'want "{name[0]}" without a backslash before it')
+    if in_regex and "[" in _CLASS.sub("", before):
+        raise ValueError(f'want "{name[0]}" outside of "[…]"')
+    if in_regex and "\\Q" in before:
+        raise ValueError(f'want "{name[0]}" without "\\Q" before it: it is quoted already')
 
 
 class _Operands:

@@ -15,9 +15,11 @@ from pydantic_core import PydanticCustomError
 from controller.settings.layers import load
 from controller.settings.scalars import (
     Address,
+    ApiUrl,
     DatabaseUrl,
     FilePath,
     HeaderName,
+    Headers,
     Length,
     ModelPattern,
     Network,
@@ -107,7 +109,7 @@ class Receiver(_Strict):
     kind: Literal["webhook", "cloudevents"] = Field(
         "webhook", description="`webhook`: a JSON body per page; `cloudevents`: events `modelmend.remediation.*` too"
     )
-    headers: dict[str, str] = Field(default_factory=dict, description="headers added to each request", repr=False)
+    headers: Headers = Field(default_factory=dict, description="headers added to each request", repr=False)
     token_file: FilePath | None = Field(
         None, description="file with a bearer token; read for each request, so it may be rotated"
     )
@@ -120,13 +122,13 @@ class Receiver(_Strict):
 class Prometheus(_Strict):
     """Whom verifications by `query` ask: Prometheus, or what speaks its HTTP API (Mimir, Thanos, VictoriaMetrics)."""
 
-    url: WebUrl | None = Field(
+    url: ApiUrl | None = Field(
         None,
         repr=False,
         description="whom verifications by `query` ask: where the API of Prometheus begins, without `/api/v1` (that of "
         "Mimir ends in `/prometheus`); without it a policy with a `query` is refused",
     )
-    headers: dict[str, str] = Field(
+    headers: Headers = Field(
         default_factory=dict, description="headers added to each request, as `X-Scope-OrgID` of Mimir", repr=False
     )
     token_file: FilePath | None = Field(
@@ -208,8 +210,8 @@ class Settings(_Strict):
     )
     proxy_auth: ProxyAuth | None = Field(
         None,
-        description="a proxy that signs people in to the pages: `trusted` (networks that it speaks from), "
-        "`userHeader`, `groupsHeader`, `operators` (groups that may decide; `*`: everybody)",
+        description="a proxy that signs people in to the pages, beside `tokens`: `trusted` (networks that it speaks "
+        "from), `userHeader`, `groupsHeader`, `operators` (groups that may decide; `*`: everybody)",
     )
     senders: dict[str, Sender] = Field(
         default_factory=dict, description="what is known of senders of events, by their CloudEvents `source`"
@@ -295,6 +297,13 @@ class Settings(_Strict):
                 "want a loopback address such as 127.0.0.1:8080, or `tokens`, or `insecure: true`",
                 {"field": "listen"},
             )
+        return self
+
+    @model_validator(mode="after")
+    def _api_is_closed(self) -> Self:
+        """Without tokens whoever reaches the API operates it, and the proxy's people do reach it."""
+        if self.proxy_auth is not None and self.tokens is None:
+            raise PydanticCustomError("together", "want `tokens` beside it", {"field": "proxyAuth"})
         return self
 
     @model_validator(mode="after")

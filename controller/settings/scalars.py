@@ -136,10 +136,16 @@ def _path(value: Any) -> Path:
 
 
 def _network(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
     try:
-        return ip_network(value) if isinstance(value, str) else value
+        network = ip_network(value)
     except ValueError:
         raise ValueError("a network such as 10.0.0.0/8, or an address") from None
+    if not network.prefixlen:
+        raise ValueError("a network smaller than the whole internet")
+    mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None
+    return network if mapped is None or network.prefixlen < 96 else ip_network((mapped, network.prefixlen - 96))
 
 
 def _header(text: str) -> str:
@@ -152,7 +158,27 @@ def _public(text: str) -> str:
     parts = urlsplit(_web(text))
     if parts.query or parts.fragment or parts.username or not re.fullmatch(r"(/[A-Za-z0-9._~-]+)*/?", parts.path):
         raise ValueError("a URL such as https://mend.example.com or https://example.com/modelmend")
-    return text.rstrip("/")
+    host = parts.netloc.lower().removesuffix({"http": ":80", "https": ":443"}[parts.scheme])
+    return f"{parts.scheme}://{host}{parts.path.rstrip('/')}"
+
+
+def _api(text: str) -> str:
+    parts = urlsplit(_web(text))
+    if "?" in text or "#" in text or parts.path.rstrip("/").endswith("/api/v1"):
+        raise ValueError("a URL such as http://prometheus:9090, without a query and without /api/v1")
+    return text
+
+
+def _sent_name(text: str) -> str:
+    if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", text):
+        raise ValueError("a header's name")
+    return text
+
+
+def _sent_value(text: str) -> str:
+    if not re.fullmatch(r"[\x20-\x7e\t]*", text):
+        raise ValueError("a header's value, one line of ASCII")
+    return text
 
 
 Length = Annotated[timedelta, BeforeValidator(_length), AfterValidator(_positive)]
@@ -164,5 +190,7 @@ WebUrl = Annotated[str, AfterValidator(_web)]
 PublicUrl = Annotated[str, AfterValidator(_public)]
 Network = Annotated[IPv4Network | IPv6Network, BeforeValidator(_network)]
 HeaderName = Annotated[str, AfterValidator(_header)]
+ApiUrl = Annotated[str, AfterValidator(_api)]
+Headers = dict[Annotated[str, AfterValidator(_sent_name)], Annotated[str, AfterValidator(_sent_value)]]
 ModelPattern = Annotated[re.Pattern[str], BeforeValidator(_pattern)]
 FilePath = Annotated[Path, BeforeValidator(_path)]

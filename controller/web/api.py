@@ -145,8 +145,8 @@ class Api:
         return self._answer("reject", id, body.asking, by, body.why)
 
     def retry(self, id: str, body: bodies.CommentBody, by: By) -> Item:  # noqa: A002 — likewise
-        self.remediation(id)
-        done = self._act("retry", "remediation", id, {}, by, body.why)
+        found = self.remediation(id)
+        done = self._act("retry", "remediation", id, {}, by, body.why, about=found)
         return _done(done, f"remediation {done.get('remediation')} goes on with {id}")
 
     def _answer(self, act: str, id: str, asking: int | None, by: By, why: str) -> Item:  # noqa: A002 — likewise
@@ -201,11 +201,14 @@ class Api:
         answers = ", ".join(done.get("decisions") or ()) or "nothing"
         return _done(done, f"event {done.get('event')} is decided again: {answers}")
 
-    def _act(self, kind: str, scope: str, ref: str, body: Item, by: By, why: str) -> Item:
-        """The engine's answer; its "no" is a 409, with who decided and when. Raises what `submit_act` raises."""
+    def _act(self, kind: str, scope: str, ref: str, body: Item, by: By, why: str, *, about: Item | None = None) -> Item:
+        """The engine's answer; its "no" is a 409, with who decided and when. Raises what `submit_act` raises.
+
+        `about`: the remediation whose model and policy a guard's no names.
+        """
         outcome = self._submit_act(kind, scope, ref, {**body, "way": by.way}, by.name, why)
         if not outcome.get("ok"):
-            raise _refused(outcome)
+            raise _refused(outcome, about or {})
         return outcome
 
     def _page(self, read: Callable[..., Item], query: bodies.PageQuery, *, timed: bool = False) -> Item:
@@ -213,11 +216,13 @@ class Api:
             return _paged(read, conn, query, *([self._db.now(conn)] if timed else []))
 
 
-def _refused(outcome: Item) -> Refused:
+def _refused(outcome: Item, about: Item) -> Refused:
     """The engine's no, with what it rests on: who decided, or which guard refuses and by which values."""
     detail = str(outcome.get("error") or "the answer is no")
     if outcome.get("reason"):
-        detail = f"not now: {outcome['reason']}: {because(outcome['reason'], outcome.get('values') or {}, '')}"
+        values = {**(outcome.get("values") or {}), "policy": about.get("policy")}
+        sentence = because(outcome["reason"], values, f"{about.get('namespace')}/{about.get('model')}")
+        detail = f"not now: {outcome['reason']}: {sentence}"
     return Refused(409, detail, **{key: outcome[key] for key in ("decided", "reason", "values") if outcome.get(key)})
 
 

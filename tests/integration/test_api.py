@@ -521,6 +521,18 @@ def test_a_silence_of_everything_is_asked_about_once_more(small_world: World, bo
         assert api.post("/silences", {"matchers": matchers, "for": "2h", "why": "w"}).status_code == 201
 
 
+def test_a_retry_that_is_refused_names_model_and_policy(small_world: World) -> None:
+    """A guard's no to a retry reads as in an explanation: whose breaker it is, and the command that closes it."""
+    small_world.send("d1", driftScore=0.44)
+    said = {"ok": False, "reason": "breaker_open", "values": {"failures": 2, "limit": 2, "within": 1209600}}
+    api = Checked(small_world.create_app(submit_act=lambda *_: said))
+    (found,) = api.get("/remediations?policy=ml/retrain").json["items"]
+    refused = api.post(f"/remediations/{found['id']}/retry", {})
+    assert refused.status_code == 409
+    assert "2 remediations of ml/salary-predictor did not help" in refused.json["detail"]
+    assert "`modelmend resume --policy ml/retrain --model ml/salary-predictor`" in refused.json["detail"]
+
+
 def test_an_answer_by_the_api(world: World) -> None:
     """What awaits is listed; the first answer counts, a second is a 409 with who decided; a no needs its why."""
     world.engine.adopt(set_of(POLICIES.replace("mode: enforce", "mode: approve")), ())

@@ -305,13 +305,15 @@ def test_a_silence_of_everything_asks_at_the_terminal(shell: Shell, monkeypatch:
     """Without a terminal it is refused; at one the person is told how much, and a yes is needed; `--yes` says it."""
     everything = ("silence", "add", "--all", "--for", "2h", "--reason", "w")
     shell(*everything, code=2)
-    assert "give --yes" in shell.err
-    for typed, code in (("n\n", 2), ("", 2), ("y\n", 0)):
+    assert shell.err == "modelmend: it would silence everything; give --yes if it shall\n"
+    for typed, code in (("n\n", 1), ("", 1), ("y\n", 0)):
         terminal = io.StringIO(typed)
         terminal.isatty = lambda: True  # type: ignore[method-assign]
         monkeypatch.setattr("sys.stdin", terminal)
         shell(*everything, code=code)
         assert "It silences everything: 1 models, 2 policies. Go on? [y/N]" in shell.err
+        assert ("nothing was silenced" in shell.err) == (code == 1)
+        assert "confirm" not in shell.err
     shell(*everything, "--yes")
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from werkzeug import Request
 from werkzeug.test import Client, TestResponse
 
 from controller.settings import ProxyAuth
@@ -17,6 +18,7 @@ from controller.store.database import Database
 from controller.store.signing_keys import signing_key
 from controller.tokens import Tokens, create_token
 from controller.web import PageSettings
+from controller.web.pages.front import Front
 from tests.integration.test_api import World, set_of
 
 DOCUMENTS = """
@@ -266,17 +268,29 @@ def test_a_cookie_of_another_key_is_none(house: House):
 
 
 def test_guessing_tokens_is_bounded(house: House):
-    """After ten failed attempts of an address in a minute even the right token waits; others are not held up."""
+    """After ten failed attempts of an address in a minute a wrong token waits; a right one is let in all the same."""
     browser = Browser(house.app())
     browser.get("/sign-in")
     form = browser.fields()
     for _ in range(10):
         assert browser.post("/sign-in", form | {"token": "mm_guess"}).status_code == 403
-    held = browser.post("/sign-in", form | {"token": house.secrets["operate"]})
+    held = browser.post("/sign-in", form | {"token": "mm_guess"})
     assert held.status_code == 429
     assert 0 < int(held.headers["Retry-After"]) <= 61
-    browser.peer = "127.0.0.2"
     assert browser.post("/sign-in", form | {"token": house.secrets["operate"]}).status_code == 303
+
+
+def test_a_second_door_ends_no_session(house: House):
+    """Who is signed in and opens the sign-in page, or sends its form too late in another tab, stays signed in."""
+    browser = Browser(house.app())
+    assert browser.get("/sign-in").headers["Set-Cookie"].startswith("modelmend-door=")
+    late = browser.fields()
+    browser.sign_in(house.secrets["operate"])
+    assert browser.client.get_cookie("modelmend-door") is None
+    assert browser.get("/sign-in").status_code == 200
+    assert browser.get("/").status_code == 200
+    assert browser.post("/sign-in", late | {"token": house.secrets["read"]}).status_code == 403
+    assert browser.get("/").status_code == 200
 
 
 def test_headers_that_keep_a_page_to_itself(house: House):
@@ -345,6 +359,54 @@ def test_the_proxy_says_who_decides(house: House):
     ada = Browser(app, peer="10.1.2.3", **SHE)
     assert ada.decide(id_, "approve", "fine").status_code == 303
     assert "was approved by ada on the page" in ada.get(f"/remediations/{id_}").get_data(as_text=True)
+
+
+@pytest.mark.parametrize("name", ["Zoë", "Émile", "Şule", "山田"])
+@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+def test_people_are_called_what_they_are_called(house: House, name: str, encoding: str):
+    """Names and groups beyond ASCII, in UTF-8 as proxies send them or in Latin-1, are read as what they are."""
+    try:
+        sent = {"X-Forwarded-User": name.encode(encoding).decode("latin-1")}
+    except UnicodeEncodeError:
+        pytest.skip("Latin-1 has no such letters")
+    sent["X-Forwarded-Groups"] = "équipe".encode(encoding).decode("latin-1")
+    id_ = house.ask()
+    app = house.app(proxy=PROXY.model_copy(update={"operators": ("équipe",)}))
+    browser = Browser(app, peer="10.1.2.3", **sent)
+    assert browser.decide(id_, "approve", "fine").status_code == 303
+    assert f"was approved by {name} on the page" in browser.get(f"/remediations/{id_}").get_data(as_text=True)
+    assert browser.client.get_cookie("modelmend") is not None
+    browser.peer = "192.0.2.7"  # past the proxy, with the cookie that it brought
+    assert browser.get("/").headers["Location"] == "/sign-in"
+
+
+def test_proxies_in_a_chain(house: House):
+    """What each proxy added is told apart: the browser's scheme and host come first, and addresses are not one."""
+    told = {"X-Forwarded-Proto": "https, http", "X-Forwarded-Host": "ml.example, lb.internal"}
+    browser = Browser(house.app(proxy=PROXY), peer="10.1.2.3", **SHE, **told)
+    assert "Secure" in browser.get("/").headers["Set-Cookie"]
+    front = Front(None, PROXY)
+
+    def address(said: str, peer: str = "10.1.2.3") -> str:
+        headers = {"X-Forwarded-For": said} if said else {}
+        return front.address(Request.from_values(headers=headers, environ_overrides={"REMOTE_ADDR": peer}))
+
+    assert address("203.0.113.9, 192.0.2.5, 10.9.9.9") == "192.0.2.5"
+    assert address("10.7.7.7") == "10.7.7.7"
+    assert address("") == "10.1.2.3"
+    assert address("203.0.113.9", "192.0.2.7") == "192.0.2.7"
+
+
+def test_a_host_that_was_rewritten_is_named(house: House):
+    """A form of a page that we do not know for ours is refused with what it takes; `publicUrl` in any case will do."""
+    id_ = house.ask()
+    browser = Browser(house.app(tokens=False))
+    answer = browser.decide(id_, "approve", Origin="https://mend.example")
+    assert answer.status_code == 403
+    text = unescape(answer.get_data(as_text=True))
+    assert "another site: https://mend.example, and we are reached as localhost; if both are this server, set" in text
+    browser = Browser(house.app(tokens=False, public_url="https://mend.example"))
+    assert browser.decide(id_, "approve", Origin="https://Mend.example").status_code == 303
 
 
 def test_headers_from_elsewhere_are_not_believed(house: House):

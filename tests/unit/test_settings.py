@@ -384,22 +384,47 @@ def test_the_flag_data_wins_over_a_database_named_in_the_environment():
             "proxyAuth: {trusted: [10.0.0.0/8], userHeader: X-User, operators: [sre]}",
             "want groupsHeader beside it, or `*`",
         ),
+        ("proxyAuth: {trusted: [0.0.0.0/0]}", "a network smaller than the whole internet"),
+        ("proxyAuth: {trusted: ['::/0']}", "a network smaller than the whole internet"),
+        ("proxyAuth: {trusted: [127.0.0.1], userHeader: X-User, operators: ['*']}", "proxyAuth: want `tokens` beside"),
+        ("{insecure: true, proxyAuth: {trusted: [127.0.0.1]}}", "proxyAuth: want `tokens` beside it"),
         ("publicUrl: mend.example", "a URL"),
         ("publicUrl: https://mend.example/?a=b", "a URL such as"),
         ("publicUrl: https://ada@mend.example/", "a URL such as"),
     ],
 )
 def test_who_may_decide_is_not_left_to_a_typing_error(tmp_path, text, wanted):
-    """A proxy without addresses, groups that no header names, a public URL that is none: told, not guessed."""
+    """A proxy without addresses, or beside an API that is open; groups that no header names: told, not guessed."""
     assert wanted in problems(tmp_path, text)[0]
 
 
 def test_a_proxy_and_a_public_url_are_read(tmp_path):
-    """Networks of both kinds; the URL without its last slash."""
+    """Networks of both kinds, IPv4 ones as such; the URL as browsers name it, without its last slash."""
     settings = loaded(
         tmp_path,
-        "publicUrl: https://mend.example/ml/\n"
-        "proxyAuth: {trusted: [10.0.0.0/8, 'fd00::/8', 192.0.2.1], userHeader: X-User, operators: ['*']}",
+        "publicUrl: https://Mend.example:443/ml/\n"
+        "tokens: tokens\n"
+        "proxyAuth: {trusted: [10.0.0.0/8, 'fd00::/8', 192.0.2.1, '::ffff:10.0.0.1'], userHeader: X-User,"
+        " operators: ['*']}",
     )
     assert settings.public_url == "https://mend.example/ml"
-    assert [str(network) for network in settings.proxy_auth.trusted] == ["10.0.0.0/8", "fd00::/8", "192.0.2.1/32"]
+    networks = [str(network) for network in settings.proxy_auth.trusted]
+    assert networks == ["10.0.0.0/8", "fd00::/8", "192.0.2.1/32", "10.0.0.1/32"]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("prometheus: {url: 'http://prom:9090/?tenant=1'}", "prometheus.url: want a URL such as"),
+        ("prometheus: {url: 'http://prom:9090/#x'}", "prometheus.url: want a URL such as"),
+        ("prometheus: {url: http://prom:9090/api/v1/}", "without /api/v1"),
+        ("prometheus: {headers: {X Bad: a}}", "want a header's name"),
+        ('prometheus: {headers: {X-Ok: "a\\nsecret"}}', "want a header's value, one line of ASCII, got something else"),
+        ('receivers: {default: {url: "http://a", headers: {X-Ok: "a\\nsecret"}}}', "want a header's value, one line"),
+    ],
+)
+def test_what_could_never_be_sent_is_refused(tmp_path, text, wanted):
+    """Addresses and headers with which no request would ever succeed are told at once, and no value is shown."""
+    (problem,) = problems(tmp_path, text)
+    assert wanted in problem
+    assert 'secret"' not in problem

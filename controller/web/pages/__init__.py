@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from importlib.resources import files
 from typing import Any
@@ -59,7 +59,7 @@ class PageSettings:
 
     public_url: str | None = None
     proxy: ProxyAuth | None = None
-    key: bytes = b""
+    key: bytes = field(default=b"", repr=False)
 
 
 def add_pages(
@@ -209,7 +209,7 @@ class _Pages:
             answer = self._door(refused.status, refused.detail)
             answer.headers.update(refused.headers)
             return answer
-        return self._entrance.remember(self._to(_own(request.form.get("next"))), signed_in)
+        return self._entrance.enter(self._to(_own(request.form.get("next"))), signed_in)
 
     def sign_out(self) -> Response:
         self._entrance.check_form(self._entrance.visitor(Role.READ).session)

@@ -1,4 +1,4 @@
-"""How often somebody may try to sign in: guessing a token is hopeless, and shall not be cheap either."""
+"""How often somebody may try to sign in: guessing a token is hopeless, and is answered with a word to wait."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections import OrderedDict, deque
 from threading import Lock
 
 FAILURES = 10
-"""Failed attempts of one address in WITHIN; after that even a right token waits."""
+"""Failed attempts of one address in WITHIN; a wrong token after that is told to wait, a right one is let in."""
 WITHIN = 60.0  # seconds
 _ADDRESSES = 4096
 

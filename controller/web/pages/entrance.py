@@ -69,7 +69,7 @@ class Entrance:
 
     def visitor(self, role: Role) -> Visitor:
         """Who visits. Raises SignIn, Onward, and Refused for who may not."""
-        session = self._session()
+        session = self._session(self._cookie)
         if session is None and _followed():
             raise Onward
         visitor = self._known(session)
@@ -79,7 +79,7 @@ class Entrance:
 
     def at_the_door(self) -> tuple[Session, bool]:
         """The session of who is about to sign in; True: its cookie is still to be set."""
-        session = self._session()
+        session = self._session(self._door_cookie)
         if session is not None and session.subject == _DOOR:
             return session, False
         return self._sessions.open(_DOOR, self._clock()), True
@@ -90,24 +90,32 @@ class Entrance:
         return self._tokens is not None and not (self.front.signs_in and self.front.trusted(request))
 
     def sign_in(self, secret: str) -> Session:
-        """The session of this token's bearer. Raises Refused: 403 for a token that is none, 429."""
+        """The session of this token's bearer. Raises Refused for a token that is none: 403, 429.
+
+        A right token is never held up: people share addresses, and none may shut the others out.
+        """
         assert self._tokens is not None
+        token = self._tokens.bearer(secret.strip(), self._clock()) if 0 < len(secret) <= _MOST else None
+        if token is not None and token.may(Role.READ):
+            return self._sessions.open(self._sessions.of_token(token.digest), self._clock())
         address = self.front.address(request)
         wait = self._attempts.wait(address, self._tick())
         if wait:
             after = {"Retry-After": str(int(wait) + 1)}
             raise Refused(429, f"too many failed attempts: try again in {int(wait) + 1} seconds", headers=after)
-        token = self._tokens.bearer(secret.strip(), self._clock()) if 0 < len(secret) <= _MOST else None
-        if token is None or not token.may(Role.READ):
-            self._attempts.failed(address, self._tick())
-            raise Refused(403, "the token is not known, has expired, or may not read")
-        return self._sessions.open(self._sessions.of_token(token.digest), self._clock())
+        self._attempts.failed(address, self._tick())
+        raise Refused(403, "the token is not known, has expired, or may not read")
 
     def check_form(self, session: Session) -> None:
         """Raises Refused, 403, for a form that was not sent from a page of this session."""
         site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-        if site not in (None, "same-origin") or (origin is not None and not self.front.ours(request, origin)):
+        if site not in (None, "same-origin") or origin == "null":
             raise Refused(403, "the form was sent from a page of another site")
+        if origin is not None and not self.front.ours(request, origin):
+            sent = f"the form was sent from a page of another site: {origin}, and we are reached as {request.host}"
+            raise Refused(
+                403, f"{sent}; if both are this server, set `publicUrl`, or have the proxy keep the header Host"
+            )
         if not self._sessions.fits(session, request.form.get("form", "")):
             raise Refused(403, "this form is no longer good: open the page again, and decide there")
 
@@ -116,11 +124,17 @@ class Entrance:
 
     def remember(self, answer: Response, session: Session) -> Response:
         """Have the browser keep the session."""
-        answer.set_cookie(self._cookie, self._sessions.cookie(session), max_age=LASTS, **self._bounds())
+        name = self._door_cookie if session.subject == _DOOR else self._cookie
+        answer.set_cookie(name, self._sessions.cookie(session), max_age=LASTS, **self._bounds())
         return answer
 
+    def enter(self, answer: Response, session: Session) -> Response:
+        """Have the browser keep the session of who has signed in, and drop that of the door."""
+        answer.delete_cookie(self._door_cookie, **self._bounds())
+        return self.remember(answer, session)
+
     def forget(self, answer: Response) -> Response:
-        """Have the browser drop it."""
+        """Have the browser drop the session."""
         answer.delete_cookie(self._cookie, **self._bounds())
         return answer
 
@@ -135,8 +149,13 @@ class Entrance:
             return "modelmend"
         return "__Secure-modelmend" if self.front.prefix(request) else "__Host-modelmend"
 
-    def _session(self) -> Session | None:
-        cookie = request.cookies.get(self._cookie)
+    @property
+    def _door_cookie(self) -> str:
+        """That of who is about to sign in: a second door opened beside a session does not end it."""
+        return f"{self._cookie}-door"
+
+    def _session(self, name: str) -> Session | None:
+        cookie = request.cookies.get(name)
         return self._sessions.read(cookie, self._clock()) if cookie else None
 
     def _known(self, session: Session | None) -> Visitor:
@@ -157,7 +176,7 @@ class Entrance:
         for token in self._tokens.valid(self._clock()) if session is not None else ():
             assert session is not None
             subject = self._sessions.of_token(token.digest)
-            if compare_digest(subject, session.subject) and token.may(Role.READ):
+            if compare_digest(subject.encode(), session.subject.encode()) and token.may(Role.READ):
                 return Visitor(Person(token.name, subject, token.granted), session, fresh=False)
         raise SignIn
 

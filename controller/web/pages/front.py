@@ -44,10 +44,14 @@ class Front:
 
     def trusted(self, request: Request) -> bool:
         """Whether the request comes from the proxy."""
+        return self._believed(request.remote_addr or "")
+
+    def _believed(self, address: str) -> bool:
+        """Whether it is one of the settings' `trusted`."""
         if self._proxy is None:
             return False
         try:
-            peer = ip_address((request.remote_addr or "").partition("%")[0])
+            peer = ip_address(address.partition("%")[0])
         except ValueError:
             return False
         peer = getattr(peer, "ipv4_mapped", None) or peer
@@ -59,7 +63,7 @@ class Front:
         if said is not None:
             said = said.rstrip("/")
             return said if _PREFIX.fullmatch(said) else ""
-        if self._public is not None and request.host == self._public.netloc:
+        if self._public is not None and request.host.lower() == self._public.netloc:
             return self._public.path
         return ""
 
@@ -68,8 +72,9 @@ class Front:
         if request.scheme == "https":
             return True
         if self.trusted(request) and "X-Forwarded-Proto" in request.headers:
-            return request.headers["X-Forwarded-Proto"].strip().lower() == "https"
-        return self._public is not None and self._public.scheme == "https" and request.host == self._public.netloc
+            return _first(request.headers["X-Forwarded-Proto"]) == "https"
+        public = self._public
+        return public is not None and public.scheme == "https" and request.host.lower() == public.netloc
 
     def ours(self, request: Request, origin: str) -> bool:
         """Whether a page of this origin is one of ours."""
@@ -81,27 +86,43 @@ class Front:
             return False
         hosts = {request.host.lower()}
         if self._public is not None:
-            hosts.add(self._public.netloc.lower())
+            hosts.add(self._public.netloc)
         if self.trusted(request) and "X-Forwarded-Host" in request.headers:
-            hosts.add(request.headers["X-Forwarded-Host"].strip().lower())
+            hosts.add(_first(request.headers["X-Forwarded-Host"]))
         return parts.netloc.lower() in hosts
 
     def address(self, request: Request) -> str:
-        """Where the person is, for counting attempts: the peer, or what the proxy saw as its own."""
-        said = request.headers.get("X-Forwarded-For", "") if self.trusted(request) else ""
-        return said.rpartition(",")[2].strip() or request.remote_addr or ""
+        """Where the person is, for counting attempts: the last address before those of trusted proxies."""
+        found = request.remote_addr or ""
+        said = request.headers.get("X-Forwarded-For", "").split(",")
+        while self._believed(found) and said and (before := said.pop().strip()):
+            found = before
+        return found
 
     def person(self, request: Request) -> Person | None:
         """Whom the proxy signed in; None where it does not come from there. Raises Refused: 401, 403."""
         proxy = self._proxy
         if proxy is None or proxy.user_header is None or not self.trusted(request):
             return None
-        name = request.headers.get(proxy.user_header, "").strip()
+        name = _text(request.headers.get(proxy.user_header, "")).strip()
         if not name:
             raise Refused(401, "the proxy says nothing of who you are")
         if not _NAME.fullmatch(name):  # a comma: the header stood twice, and one of them is not the proxy's
             raise Refused(403, f"want one name in {proxy.user_header}")
-        said = request.headers.get(proxy.groups_header, "") if proxy.groups_header else ""
+        said = _text(request.headers.get(proxy.groups_header, "")) if proxy.groups_header else ""
         groups = {group.strip() for group in said.split(",") if group.strip()}
         decides = "*" in proxy.operators or not groups.isdisjoint(proxy.operators)
         return Person(name, f"proxy:{name}", frozenset(Role) if decides else frozenset({Role.READ}))
+
+
+def _text(value: str) -> str:
+    """A header's value as its sender meant it: WSGI hands bytes over as Latin-1, proxies send UTF-8."""
+    try:
+        return value.encode("latin-1").decode()
+    except UnicodeError:
+        return value
+
+
+def _first(value: str) -> str:
+    """What the proxy nearest to the browser said, where each of a chain added its own."""
+    return value.partition(",")[0].strip().lower()

@@ -93,13 +93,14 @@ def history(explanation: Explanation) -> tuple[tuple[str, str], ...]:
 
 
 def _rows(value: Row, prefix: str = "") -> list[tuple[str, str]]:
-    """A map as rows, one level deep: `parameters.model`."""
+    """A map as rows, one level deep: `parameters.model`. Of headers only the names: their values may be secrets."""
     rows: list[tuple[str, str]] = []
     for key, found in value.items():
         if isinstance(found, dict) and found and not prefix:
             rows += _rows(found, f"{key}.")
         elif found is not None and found not in ({}, []):
-            rows.append((f"{prefix}{key}", shown(found) if prefix else _value(key, found)))
+            text = "(not shown)" if prefix == "headers." else shown(found) if prefix else _value(key, found)
+            rows.append((f"{prefix}{key}", text))
     return rows
 
 

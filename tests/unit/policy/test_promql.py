@@ -97,6 +97,32 @@ def test_in_a_regular_expression_a_value_means_itself(value):
     assert not re.fullmatch(pattern, f"{value}y")
 
 
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [
+        (r'up{m="\$version"}', "without a backslash before it"),
+        (r'up{m=~"v\\$version"}', "without a backslash before it"),
+        ('up{m=~"[$version]"}', "outside of"),
+        ('up{m!~"[^$version]"}', "outside of"),
+        ('up{m=~"[[:alpha:]$version]"}', "outside of"),
+        (r'up{m=~"[\\]$version]"}', "outside of"),
+        ('up{m=~"[]$version]"}', "outside of"),
+        (r'up{m=~"\\Q$version"}', "it is quoted already"),
+        ('up{m="${version"}', "without the closing brace"),
+    ],
+)
+def test_what_would_undo_the_escaping_is_refused(query, wanted):
+    """A name behind a backslash, or inside of a class: a value could leave its string, or mean more than itself."""
+    with pytest.raises(ValueError, match=wanted):
+        Query.of(query)
+
+
+def test_classes_and_braces_beside_a_name_are_as_they_stand():
+    """A class that is closed before a name, and a brace that is the query's own, stay."""
+    text = 'up{a=~"[0-9]+-$version[a-z]", b="[$model", c="$model}", d="${model}"}'
+    assert fill(text, {"model": "m", "version": "1.0"}) == (r'up{a=~"[0-9]+-1\\.0[a-z]", b="[m", c="m}", d="m"}')
+
+
 def test_names_are_told():
     """Which names a query has; those in a comment or of `label_replace` are none."""
     assert Query.of('up{a="$model/$namespace"} # $version').names == {"model", "namespace"}

@@ -47,6 +47,16 @@ def test_a_ladder_reads_as_a_policy_is_written():
     )
 
 
+def test_headers_of_a_request_are_named_and_not_shown():
+    """Whoever may look sees which headers would be sent, and no token in them."""
+    action = {"url": "https://a.example/run", "headers": {"Authorization": "Bearer t0ps3cret"}, "timeout": 60.0}
+    (rung,) = shown.rungs(
+        {"parameters": [{"name": "x", "kind": "request", "action": action}], "step": 0, "active": True}
+    )
+    assert dict(rung.rows)["headers.Authorization"] == "(not shown)"
+    assert "t0ps3cret" not in str(rung)
+
+
 @pytest.mark.parametrize(
     ("phase", "active", "acts"),
     [
