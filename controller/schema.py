@@ -351,6 +351,7 @@ remediations = Table(  # written by the engine, compare-and-set on version
     Column("changing", Boolean, nullable=False),  # a changing action has started, or may still come
     Column("acted", Boolean, nullable=False),  # a changing action has started
     Column("restored", Boolean, nullable=False),  # a restoring action has started
+    Column("action_failed", Boolean, nullable=False),  # one failed, or was stopped for its time
     Column("urgent", Boolean, nullable=False),  # its first step restores
     Column("holds_model", Boolean, nullable=False),
     Column("waits_for", Text),  # the one that holds the model and is being stopped for this one

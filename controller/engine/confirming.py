@@ -103,6 +103,7 @@ def _restore(ledger: Ledger, rules: Rules, used: Used, r: Remediation, input_seq
         changing=False,
         acted=False,
         restored=False,
+        action_failed=False,
         urgent=True,
         holds_model=True,
         waits_for=None,

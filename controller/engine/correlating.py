@@ -21,16 +21,18 @@ NAMED = 100
 """Models and events that the event names, at most."""
 
 
-def correlated(ledger: Ledger, used: Used, policy: Policy, facts: Situation) -> Situation:
+def correlated(ledger: Ledger, used: Used, policy: Policy, facts: Situation, *, again: bool) -> Situation:
     """The situation, with the cause that the model shares with many others.
 
     Where a trigger is true, that is kept; the model that completes the number has the event
     written. An audited policy only finds out, and tells nobody.
+
+    :param again: the event was decided before, and is asked again.
     """
     causes = causes_of(policy, used.event, used.model)
     if triggered(used.event, used.model, policy, facts, ledger.turn.now):
         for cause in causes:
-            ledger.causes.meet(policy, cause, used.key, used.seq)
+            ledger.causes.meet(policy, cause, used.key, used.seq, again=again)
             if to_be_told(ledger, policy, cause):
                 _tell(ledger, used, policy, cause)
     return replace(facts, shared=shared_cause(ledger, policy, causes))

@@ -52,7 +52,7 @@ def answer(
     if earlier is None:
         facts = _with_evidence(ledger, used, policy, facts)
     if policy.correlate is not None:
-        facts = correlated(ledger, used, policy, facts)
+        facts = correlated(ledger, used, policy, facts, again=earlier is not None)
     decision = decide(used.event, used.model, policy, facts, now)
     if facts.continues is not None and _triggered(decision):
         facts = _with_relapse(ledger, rules, used, policy, facts, input_seq)

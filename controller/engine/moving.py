@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from controller.decision import Happening, Reason, hold
 from controller.engine.approving import asked_for, lapsed
@@ -35,6 +35,9 @@ from controller.store.leader import Turn
 from controller.store.ledger import Ledger
 from controller.store.ledger_rows import Question
 from controller.store.situation import Used, hold_facts
+
+NOT_DEGRADED_FOR = timedelta(hours=1)
+"""Where the first step found nothing to mend, its event is asked again this much later, or after the cooldown."""
 
 
 def tick(turn: Turn, rules: Rules, remediation: Remediation) -> tuple[Transition | None, Judgement | None]:
@@ -248,12 +251,21 @@ def _ask_again(ledger: Ledger, r: Remediation) -> None:
             condition_id=condition,
             reason=str(Reason.IN_PROGRESS),
             wait_until=now,
-            retry_at=now,
+            retry_at=_again_at(ledger, r),
             retry_on=str(Happening.REMEDIATION_ENDED),
             severity=r.severity,
             since=now,
         )
     )
+
+
+def _again_at(ledger: Ledger, r: Remediation) -> datetime:
+    """When its own event is asked again: at once, except where nothing was wrong, lest it goes round and round."""
+    now = ledger.turn.now
+    if r.reason is not Cause.NOT_DEGRADED:
+        return now
+    policy = remediations.policy_of(ledger.turn.conn, r.policy_digest)
+    return now + max(policy.limits.cooldown, NOT_DEGRADED_FOR)
 
 
 def _ask_about_target(ledger: Ledger, rules: Rules, r: Remediation) -> None:

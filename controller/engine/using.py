@@ -28,7 +28,6 @@ from controller.policy import DUE, Bindings, ExpressionError, Model, QuietVerifi
 from controller.policy.policy_set import rank
 from controller.remediation import Phase, Remediation
 from controller.store import remediations
-from controller.store.counting import evidence_value, life_of
 from controller.store.ledger import Ledger
 from controller.store.ledger_rows import ModelKey, Question
 from controller.store.situation import Used, holdings
@@ -122,8 +121,7 @@ def _keep_life(ledger: Ledger, rules: Rules, used: Used) -> None:
                 and policy.models.via == via
                 and event.type in (trigger.type, MONITOR_CHECKED)
             ):
-                value = evidence_value(counter, event.time)
-                ledger.add_evidence(policy, life_of(trigger), used.key, used.seq, event.time, value)
+                ledger.keep_life(policy, trigger, used.key, used.seq, event.time)
 
 
 def _subject(ledger: Ledger, rules: Rules, event: Event) -> Subject:

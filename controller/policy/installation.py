@@ -193,6 +193,8 @@ def spans(policy: Policy) -> Iterator[_Span]:
     for at, step in enumerate(policy.steps):
         if not isinstance(step.action, PageAction):
             yield f"spec.steps[{at}].{step.action.kind}.timeout", step.action.timeout, "decisions"
+        if step.confirm:
+            yield f"spec.steps[{at}].confirm.within", step.confirm.within, "decisions"
         for number, verification in enumerate(step.verify):
             path = f"spec.steps[{at}].verify[{number}]"
             yield f"{path}.within", verification.within, "decisions"

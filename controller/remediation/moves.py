@@ -144,7 +144,7 @@ def running_acted(r: Remediation, acted: Acted, now: datetime) -> Transition:
     if acted.reason == ActionReason.OTHER_REVISION and not r.rung.undoes:
         return _superseded(r, values, now)
     if acted.state == "failed":
-        return _next_rung(r, Cause.ACTION_FAILED, now, values)
+        return _next_rung(r, Cause.ACTION_FAILED, now, values, action_failed=True)
     action = r.rung.action
     if isinstance(action, CommandAction) and action.idempotent and r.attempt < MOST_ATTEMPTS:
         again = now + r.attempt * BETWEEN_ATTEMPTS
@@ -173,7 +173,8 @@ def running_tick(r: Remediation, tick: Tick, now: datetime) -> Transition | None
     """Past the action's timeout it is to stop."""
     if r.deadline is None or now < r.deadline:
         return None
-    return _stopping(r, Cause.TIMED_OUT, "next", now, {"deadline": r.deadline})
+    late = replace(r, action_failed=True)
+    return _stopping(late, Cause.TIMED_OUT, "next", now, {"deadline": r.deadline})
 
 
 def running_cancel(r: Remediation, cancel: Cancel, now: datetime) -> Transition:

@@ -127,6 +127,7 @@ class Remediation:
 
     :ivar changing: a changing action has started (`acted`), or one may still come.
     :ivar restored: a restoring action has started.
+    :ivar action_failed: an action of it failed, or was stopped for its time, whatever came after.
     :ivar urgent: its first step restores, so it was not held by what holds others.
     :ivar waits_for: the remediation that holds the model and is being stopped for this one.
     :ivar approved: a person said yes to the step that it stands on.
@@ -159,6 +160,7 @@ class Remediation:
     changing: bool = False
     acted: bool = False
     restored: bool = False
+    action_failed: bool = False
     urgent: bool = False
     holds_model: bool = False
     waits_for: str | None = None

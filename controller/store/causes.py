@@ -47,8 +47,7 @@ def _shared(ledger: Ledger, policy: Policy, cause: str) -> Shared | None:
 def since(ledger: Ledger, policy: Policy, cause: str) -> dict[ModelKey, Met]:
     """The models that met a trigger for the cause within `within`, and after a person said that it is over."""
     assert policy.correlate is not None
-    floor = _floor(ledger, policy, cause)
-    return {key: met for key, met in ledger.causes.met(policy, cause).items() if met.at > floor}
+    return ledger.causes.since(policy, cause, _floor(ledger, policy, cause))
 
 
 def to_be_told(ledger: Ledger, policy: Policy, cause: str) -> bool:

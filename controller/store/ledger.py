@@ -39,6 +39,7 @@ from controller.store.ledger_rows import (
     KEEP_CONDITIONS,
     KEEP_QUESTIONS,
     LEARN,
+    LIFE,
     NEWEST,
     PAST,
     PAUSES,
@@ -88,6 +89,7 @@ class Ledger:
         self._asked: set[tuple[str, str, str, str]] = set()
         self._new_evidence: list[dict[str, Any]] = []
         self._evident: set[tuple[str, str, str, ModelKey, int]] = set()
+        self._alive: set[tuple[str, str, str, ModelKey, datetime]] = set()
         self._decisions: list[dict[str, Any]] = []
         self._decided: list[dict[str, Any]] = []
         self._look_again: set[str] = set()
@@ -340,9 +342,15 @@ class Ledger:
             "namespace": key[0],
             "since": looked_back_to(counter, policy, self.turn.now),
         }
-        rows = self._read_window(counter, mine)
+        rows = self._read_window(counter, mine) + self._unwritten(policy, trigger, key)
         self._evidence[policy.namespace, policy.name, trigger.digest, *key] = rows
         return rows
+
+    def _unwritten(self, policy: Policy, trigger: Trigger, key: ModelKey) -> list[tuple[datetime, Any]]:
+        """Evidence that was kept before anybody asked for the window."""
+        wanted = (policy.namespace, policy.name, trigger.digest, *key)
+        names = ("policy_ns", "policy", "trigger_digest", "namespace", "model")
+        return [(row["time"], row["value"]) for row in self._new_evidence if tuple(row[n] for n in names) == wanted]
 
     def _read_window(self, counter: Counter, mine: dict[str, Any]) -> list[tuple[datetime, Any]]:
         conn = self.turn.conn
@@ -365,7 +373,27 @@ class Ledger:
         if row in self._evident:
             return
         self._evident.add(row)
-        self._window(policy, trigger, key).append((time, value))
+        self._window(policy, trigger, key)
+        self._add(policy, trigger, key, seq, time, value)
+
+    def keep_life(self, policy: Policy, trigger: Trigger, key: ModelKey, seq: int, time: datetime) -> None:
+        """Keep that detectors looked at the model in the period of `time`: one row says it, however often they did."""
+        assert trigger.counter is not None
+        assert trigger.counter.periods is not None
+        life, start = life_of(trigger), trigger.counter.periods.start(time)
+        row = (policy.namespace, policy.name, life.digest, key, start)
+        if row in self._alive:
+            return
+        self._alive.add(row)
+        mine = dict(zip(("policy_ns", "policy", "trigger_digest"), row, strict=False))
+        mine |= {"namespace": key[0], "model": key[1]}
+        if self.turn.conn.execute(LIFE, mine | {"start": start, "until": time}).first() is None:
+            self._add(policy, life, key, seq, time, start.isoformat())
+
+    def _add(self, policy: Policy, trigger: Trigger, key: ModelKey, seq: int, time: datetime, value: Any) -> None:
+        window = self._evidence.get((policy.namespace, policy.name, trigger.digest, *key))
+        if window is not None:
+            window.append((time, value))
         self._new_evidence.append(
             {
                 "policy_ns": policy.namespace,

@@ -55,6 +55,7 @@ class Past:
     changing: bool
     acted: bool
     restored: bool
+    action_failed: bool
     urgent: bool
     holds_model: bool
     waits_for: str | None
@@ -138,14 +139,15 @@ FLEET = select(func.count()).where(_R.holds_model, _R.changing, _R.mode != "audi
 _T = schema.targets.c
 TARGETS = select(_T.kind, _T.namespace, _T.name, _T.remediation_id).where(_T.active)
 
-_WINDOW = (
+_TRIGGER_OF = (
     _E.policy_ns == bindparam("policy_ns"),
     _E.policy == bindparam("policy"),
     _E.trigger_digest == bindparam("trigger_digest"),
     _E.model == bindparam("model"),
     _E.namespace == bindparam("namespace"),
-    _E.time > bindparam("since"),
 )
+_WINDOW = (*_TRIGGER_OF, _E.time > bindparam("since"))
+LIFE = select(_E.event_seq).where(*_TRIGGER_OF, _E.time.between(bindparam("start"), bindparam("until"))).limit(1)
 NEWEST = (
     select(_E.time, _E.value).where(*_WINDOW).order_by(_E.time.desc(), _E.event_seq.desc()).limit(bindparam("most"))
 )

@@ -149,6 +149,7 @@ def _steps(now: datetime, retention: Retention, first_kept: int) -> Iterator[_St
         lambda _: (
             (_R.ended_at < old)
             & or_(_R.held_until.is_(None), _R.held_until < old)
+            & or_(_R.confirm_until.is_(None), _R.confirm_until < old)
             & ~exists().where(_O.remediation_id == _R.id, _O.sent_at.is_(None), _O.dead_at.is_(None))
         ),
         (

@@ -216,7 +216,10 @@ def _relapse(policy: Policy, past: list[Past], since: datetime) -> tuple[str | N
 
 
 def did_not_help(past: Past) -> datetime | None:
-    """When it ended after an action, with a verdict other than recovered or its action failed; or failed later."""
+    """When it ended after an action, with a verdict other than recovered or an action failed; or failed later.
+
+    An action that failed counts also where a person, an urgent policy or a hold then ended the ladder.
+    """
     if past.failed_at is not None:
         return past.failed_at
     return past.ended_at if _failed(past) else None
@@ -225,9 +228,10 @@ def did_not_help(past: Past) -> datetime | None:
 def _failed(past: Past) -> bool:
     if past.mode == "audit" or not (past.acted or past.restored):
         return False
-    return past.phase in ("Failed", "Escalated") or (
-        past.phase != "Succeeded" and past.verdict in ("unchanged", "worse", "unknown")
-    )
+    if past.phase == "Succeeded":
+        return False
+    ended_badly = past.phase in ("Failed", "Escalated") or past.verdict in ("unchanged", "worse", "unknown")
+    return ended_badly or past.action_failed
 
 
 def holds_target(policy: Policy) -> bool:

@@ -151,6 +151,7 @@ class Remediation(Shape):
     changing: bool
     acted: bool
     restored: bool = Field(description="a restoring action has started")
+    action_failed: bool = Field(description="an action failed, or was stopped for its time")
     urgent: bool = Field(description="its first step restores")
     holds_model: bool
     waits_for: str | None = Field(description="the one that is being stopped for it")

@@ -254,6 +254,16 @@ def test_no_rung_left(inputs: tuple[Input, ...], cause: Cause, verdict: Verdict)
     assert flags(found.remediation) == (False, True, True)
 
 
+@pytest.mark.parametrize("inputs", [(Acted("failed"),), (Tick(), Acted("done"))])
+def test_a_failed_action_is_kept(inputs: tuple[Input, ...]) -> None:
+    """That an action failed, or was stopped for its time, stays on the row, also where a person then cancels."""
+    found = moved(standing(Phase.RUNNING), *inputs, now=NOON + TIMEOUT).remediation
+    assert (found.phase, found.action_failed) == (Phase.PENDING, True)
+    found = moved(found, NO).remediation
+    assert (found.phase, found.verdict, found.action_failed) == (Phase.CANCELLED, Verdict.NONE, True)
+    assert not moved(standing(Phase.RUNNING), NO, Acted("failed")).remediation.action_failed
+
+
 def test_timeout_without_a_rung_left() -> None:
     """An action that was stopped at its timeout, on the last rung, ends Failed."""
     after = moved(standing(Phase.STOPPING, command()), Acted("stopped"), now=LATER).remediation

@@ -1,10 +1,13 @@
 """Many models, one cause: people are told once, and nothing is done for any of them until it is over."""
 
+from typing import Any
+
 import pytest
 from sqlalchemy import func, select
 
 from controller import schema
 from controller.settings import Fleet
+from controller.store.cause_rows import CauseRows
 from tests.integration.engine.again import compare
 from tests.integration.engine.scene import BROKEN, CALM, Scene, Staged, model, policy
 from tests.integration.engine.test_datasets import TABLE, VIA, answered, reader, said
@@ -201,6 +204,34 @@ def test_restart_and_a_second_wave(stage: Staged):
     drift(scene, "d")
     assert len(raised(scene)) == 2
     compare(scene)
+
+
+def test_a_cause_is_read_once_within_its_window(stage_on_both: Staged, monkeypatch: pytest.MonkeyPatch):
+    """An event about a dataset of many models reads who met the cause once, and only who did within the window."""
+    names = [f"m{number}" for number in range(10)]
+    spec = f"{VIA}\ncorrelate: {{by: dataset, models: 40, within: 10m}}\nlimits: {{cooldown: 1h}}"
+    scene = stage_on_both(policy(spec), *map(reader, names))
+    about = {"model": None, "namespace": None, "dataset": TABLE}
+    looks: list[int] = []
+    read: list[int] = []
+    before = CauseRows._met_of
+
+    def met_of(self: CauseRows, *asked: Any) -> Any:
+        known, found = len(self._met), before(self, *asked)
+        looks.append(len(found))
+        read.extend([len(found)] * (len(self._met) - known))
+        return found
+
+    monkeypatch.setattr(CauseRows, "_met_of", met_of)
+    scene.post(scene.event(BROKEN, **about))
+    scene.engine._use_events()
+    assert (len(looks), read) == (len(names) + 1, [0])  # as each meets it, and once for who has it lately
+    scene.settle()
+    scene.advance("20m")
+    read.clear()
+    scene.post(scene.event(BROKEN, **about))
+    scene.engine._use_events()
+    assert read == [0]
 
 
 @pytest.mark.slow

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from controller import schema
+from controller.store.ledger import Ledger
 from tests.integration.engine.again import compare
 from tests.integration.engine.scene import CHECKED, DEGRADED, LABELS, MODEL, Scene, Staged, policy
 
@@ -81,6 +82,25 @@ def test_silent_day_is_ignored(stage_on_both: Staged):
         scene.advance("2d")
         last = scene.send(DEGRADED)
     assert scene.story(last) == ["remediate"]
+    compare(scene)
+
+
+def test_life_is_one_row_a_day(stage_on_both: Staged, monkeypatch: pytest.MonkeyPatch):
+    """However often detectors look, one row for each day is kept of it, and no other row is read for that."""
+    scene = stage_on_both()
+    start(scene, daily(", missing: ignore"), "2026-05-04T12:00")
+    scene.send(DEGRADED)
+    read = []
+    before = Ledger._read_window
+    monkeypatch.setattr(Ledger, "_read_window", lambda self, *asked: read.append(asked) or before(self, *asked))
+    for _ in range(2):
+        scene.post(*(scene.event(CHECKED) for _ in range(20)))
+        scene.settle()
+        scene.send(CHECKED)
+        scene.advance("1d")
+    life = scene.rows(schema.evidence, schema.evidence.c.trigger_digest.like("%:life"))
+    assert (len(life), read) == (2, [])
+    assert values(scene, scene.send(DEGRADED))["seen"] == 1
     compare(scene)
 
 

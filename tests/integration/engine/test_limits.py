@@ -125,6 +125,30 @@ def test_breaker(stage_on_both: Staged):
     assert len(scene.remediations()) == 3
 
 
+def test_breaker_counts_a_failed_action_whatever_came_after(stage: Staged):
+    """An action that failed counts although a person cancelled what came after it; one that a person stopped does not."""
+    steps = "steps: [{name: a, command: {argv: [a]}, verify: none}, {name: b, command: {argv: [b]}, verify: none}]"
+    limits = "limits: {cooldown: 1h, budget: {max: 9, within: 7d}, breaker: {failures: 1, within: 14d}}"
+    scene = stage(policy(f"{steps}\n{limits}"))
+    scene.world.busy = True
+    scene.send()
+    scene.act("cancel", "remediation", scene.remediation().id)
+    scene.world.busy = False
+    scene.settle()
+    scene.advance("1d")
+    scene.world.busy = True
+    scene.world.outcome = "failed"
+    assert scene.story(scene.send()) == ["remediate"]
+    scene.act("pause")
+    scene.world.busy = False
+    scene.settle()
+    scene.act("cancel", "remediation", scene.remediation().id)
+    assert scene.trail()[-3:] == ["Pending action_failed", "Pending held", "Cancelled cancelled"]
+    scene.act("resume")
+    scene.advance("1d")
+    assert scene.story(scene.send()) == ["breaker_open"]
+
+
 def test_audit_has_a_ledger_of_its_own(stage: Staged):
     """Audit counts as running until `held_until`, cools down from there, and never counts for what is enforced."""
     audit = (

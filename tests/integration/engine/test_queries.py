@@ -124,6 +124,18 @@ def test_nothing_is_started_where_all_is_well(stage_on_both: Staged):
     assert why(scene) == {"before": 0.95, "recovered": "value >= 0.92"}
 
 
+def test_what_is_well_is_asked_again_within_reason(stage: Staged):
+    """While the condition lasts and nothing is degraded, its event is asked again hourly, however short the cooldown."""
+    scene = stage(policy(steps(**PLAIN) + "\nlimits: {cooldown: 1m}"))
+    scene.world.values = lambda query, time: 0.95
+    event = scene.send()
+    scene.advance("59m")
+    assert scene.story(event) == ["remediate"]
+    scene.advance("1m")
+    assert scene.story(event) == ["remediate", "remediate"]
+    assert scene.trail() == ["Pending decided", "Cancelled not_degraded"]
+
+
 def test_what_is_degraded_is_mended(stage_on_both: Staged):
     """Below what is wanted, the step starts, in the same moment."""
     scene = stage_on_both(policy(steps(**PLAIN)))

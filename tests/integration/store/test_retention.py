@@ -126,6 +126,16 @@ def test_an_audited_remediation_stays_while_it_holds(leadership: Leadership, db:
     assert keys(db, "remediations") == ["r-1"]
 
 
+def test_what_labels_may_still_confirm_stays(leadership: Leadership, db: Database) -> None:
+    """One that succeeded provisionally stays while labels may still come, with its decision."""
+    with db.write() as conn:
+        filling.decision(conn, 1, 1, LONG_AGO)
+        filling.remediation(conn, "r-1", started=LONG_AGO, ended=LONG_AGO, confirm_until=NOON + days(1))
+    run(leadership)
+    assert keys(db, "remediations") == ["r-1"]
+    assert keys(db, "decisions") == [1]
+
+
 def test_decisions_stay_four_hundred_days_and_outlive_their_events(leadership: Leadership, db: Database) -> None:
     """A decision answers "why" for 400 days, its event only for 90."""
     with db.write() as conn:
