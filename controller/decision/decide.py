@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -26,7 +27,7 @@ def decide(event: Event, model: Model, policy: Policy, situation: Situation, now
     :param model: the model's document, or a bare `Model` of that name where it has none.
     :param now: the time of the decision; limits go by it, windows by the event's `time`.
     """
-    question = Question(event, model, policy, situation, now)
+    question = Question(event, model, _left_of(policy, situation), situation, now)
     for guard in BEFORE_TRIGGERS:
         if refusal := guard(question):
             return refusal
@@ -44,6 +45,11 @@ def decide(event: Event, model: Model, policy: Policy, situation: Situation, now
     if policy.mode == "audit":
         return Decision(Outcome.SUPPRESS, Reason.AUDIT, trigger, {"mode": "audit"}, parameters)
     return Decision(Outcome.REMEDIATE, None, trigger, _winning_values(question, trigger), parameters)
+
+
+def _left_of(policy: Policy, situation: Situation) -> Policy:
+    """The policy with the steps that a person has tried again: only what would be done may be urgent, or change."""
+    return replace(policy, steps=policy.steps[situation.retried_from :]) if situation.retried_from else policy
 
 
 def _rendered(step: Step, bindings: Bindings, model: Model) -> dict[str, Any]:

@@ -102,6 +102,7 @@ class Situation:
     shared: Shared | None = None  # of a policy that correlates
     version: str | None = None  # that the event is about, by the model's own names
     asked_until: datetime | None = None  # people said no to this policy about the model, or nothing: not before
+    retried_from: int = 0  # the rung that a person has tried again: only what is left of the ladder is asked about
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,12 +124,12 @@ def _answer(turn: Turn, rules: Rules, act: Act, input_seq: int, word: Approve | 
     remediation = remediations.read(turn.conn, act.ref)
     if remediation is None:
         return _no(f"no remediation {act.ref}")
-    refused = not_asked(turn, remediation, act.body.get("asking"))
+    refused = not_asked(turn, remediation, act.body.get("asking"), act.at)
     if refused is not None:
         return refused
     ended = look(turn, rules, remediation, input_seq)
     if ended is not None:
-        return not_asked(turn, ended.remediation, remediation.version) or _no("it is over")
+        return not_asked(turn, ended.remediation, remediation.version, act.at) or _no("it is over")
     transition = give(turn, rules, remediation, word, input_seq)
     assert transition is not None
     return {"ok": True, "id": act.ref, "step": remediation.rung.name, "phase": str(transition.remediation.phase)}

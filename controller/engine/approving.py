@@ -6,7 +6,7 @@ The first answer counts; whoever comes later is told who decided, and when.
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
@@ -52,13 +52,18 @@ def lapsed(rules: Rules, r: Remediation) -> Refusal | None:
     return Refusal(Reason.STALE, {"why": why}, final=True)
 
 
-def not_asked(turn: Turn, r: Remediation, asking: int | None) -> dict[str, Any] | None:
+def not_asked(turn: Turn, r: Remediation, asking: int | None, at: datetime) -> dict[str, Any] | None:
     """The outcome for an answer to what is asked no more; None: it is asked now.
 
-    :param asking: the remediation's version when it asked, as the page showed it; None: whatever it asks now.
+    :param asking: the remediation's version when it asked, as the page showed it; None: what it asked
+        when the answer was given.
+    :param at: when the answer was given.
     """
-    if r.phase is Phase.AWAITING_APPROVAL and asking in (None, r.version):
-        return None
+    if r.phase is Phase.AWAITING_APPROVAL:
+        if asking == r.version or (asking is None and r.phase_since <= at):
+            return None
+        if asking is None:
+            return {"ok": False, "error": f"remediation {r.id} asks since {plain(r.phase_since)}, after the answer"}
     t = schema.transitions.c
     query = select(t.reason, t["values"], t.now, t.version).where(t.remediation_id == r.id)
     if asking is not None:

@@ -93,5 +93,14 @@ def attempt_before(
     row = turn.conn.execute(query).one_or_none()
     if row is None:
         return 0, ()
-    situation: dict[str, Any] = row.situation or {}
-    return row.attempt, _FACTS.validate_python(situation.get("triggers", []))
+    return row.attempt, _facts(row.situation)
+
+
+def facts_of(turn: Turn, decision_id: int) -> tuple[TriggerFacts, ...]:
+    """The facts of its triggers with which a decision was taken; () where it is no longer kept."""
+    d = schema.decisions.c
+    return _facts(turn.conn.execute(select(d.situation).where(d.id == decision_id)).scalar())
+
+
+def _facts(situation: dict[str, Any] | None) -> tuple[TriggerFacts, ...]:
+    return _FACTS.validate_python((situation or {}).get("triggers", []))

@@ -20,6 +20,7 @@ from controller.policy import ExpressionError, Model, Policy, Trigger
 from controller.policy.undoing import paging, undoing
 from controller.remediation import Cause, Phase, Remediation, may_change, relapsed, remediation_id, run_length
 from controller.store import remediations
+from controller.store.causes import causes_of, shared_cause
 from controller.store.counting import evidence_value
 from controller.store.leader import Turn
 from controller.store.ledger import Ledger
@@ -73,16 +74,31 @@ def answer_retry(
 ) -> Decision:
     """Decide an event once more since a person wants a step tried again; a refusal leaves nothing behind.
 
+    :param earlier: trigger facts of the remediation's own decision: what was counted then has not to be counted anew.
     :param goes_on: the id of the remediation that the new one goes on with, and its first step.
     """
+    now = ledger.turn.now
     rest = replace(policy, steps=policy.steps[goes_on[1] :])  # what it would do: only that may be urgent
-    found = situation(ledger, used, rest, rules.fleet_limit, earlier)
-    facts = replace(found, wait_until=ledger.turn.now, continues=None, start=0)  # it has waited already
-    decision = decide(used.event, used.model, rest, facts, ledger.turn.now)
+    frozen = rules.frozen(rest, used.model, now, known=used.known)
+    found = situation(ledger, used, rest, rules.fleet_limit, earlier, frozen=frozen)
+    counts = {before.digest: before for before in earlier}
+    facts = replace(
+        found,
+        triggers=tuple(_counted_before(facts, counts.get(facts.digest)) for facts in found.triggers),
+        shared=shared_cause(ledger, rest, causes_of(rest, used.event, used.model)),
+        wait_until=now,  # it has waited already
+        continues=None,
+        start=0,
+        retried_from=goes_on[1],
+    )
+    decision = decide(used.event, used.model, policy, facts, now)
     if decision.outcome is Outcome.REMEDIATE:
-        decision = decide(used.event, used.model, policy, facts, ledger.turn.now)  # with parameters for every step
         _record(ledger, rules, used, policy, decision, facts, input_seq, attempt, goes_on)
     return decision
+
+
+def _counted_before(facts: TriggerFacts, before: TriggerFacts | None) -> TriggerFacts:
+    return replace(facts, seen=before.seen, periods=before.periods) if before is not None else facts
 
 
 def _record(  # noqa: PLR0913, PLR0917 — what was decided, about what, and as which input

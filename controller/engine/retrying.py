@@ -1,11 +1,14 @@
-"""Trying a step again because a person says so: a new remediation, through all limits."""
+"""Trying a step again because a person says so: a new remediation, through all limits.
+
+What was counted before the first one counts for it, too: a counter is no limit.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 from controller.decision import Outcome
-from controller.engine.asking import attempt_before
+from controller.engine.asking import attempt_before, facts_of
 from controller.engine.deciding import answer_retry
 from controller.engine.rules import Rules
 from controller.policy import Policy
@@ -34,7 +37,8 @@ def try_again(turn: Turn, rules: Rules, before: Remediation, input_seq: int) -> 
     used = rules.used_for(ledger, before.event_seq, event, key)
     if used.key != key or not rules.concerns(policy, used):
         return {"ok": False, "error": f"policy {policy.key} is no longer about {before.namespace}/{before.model}"}
-    attempt, earlier = attempt_before(turn, before.event_seq, (policy.namespace, policy.name), key)
+    attempt, newest = attempt_before(turn, before.event_seq, (policy.namespace, policy.name), key)
+    earlier = facts_of(turn, before.decision_id) or newest
     decision = answer_retry(ledger, rules, used, policy, input_seq, attempt + 1, earlier, (before.id, step))
     if decision.outcome is not Outcome.REMEDIATE:
         return {"ok": False, "error": str(decision.reason), "reason": decision.reason, "values": plain(decision.values)}

@@ -398,6 +398,16 @@ def test_a_shared_cause() -> None:
     assert not triggered(drift(), MODEL, policy(), situation(over=NOON), NOON)
 
 
+def test_what_is_tried_again_is_what_is_left() -> None:
+    """From a restoring step on it is urgent, whatever stood before; the parameters are of the whole ladder."""
+    ladder = (*policy().steps, Step("abort", RolloutAction("abort", TIMEOUT)))
+    tried = replace(policy(), steps=ladder)
+    lately = situation(last_end=NOON - timedelta(minutes=1))
+    assert decide(drift(), MODEL, tried, lately, NOON).reason is Reason.COOLDOWN
+    found = decide(drift(), MODEL, tried, replace(lately, retried_from=len(ladder) - 1), NOON)
+    assert (found.outcome, len(found.parameters or ())) == (Outcome.REMEDIATE, len(ladder))
+
+
 NOTHING = HoldFacts(over=None, too_old=False, unless=(), pauses=(), silences=())
 ENDED, OLD = {"why": "over", "ended": NOON}, {"why": "too_old"}
 

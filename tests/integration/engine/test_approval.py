@@ -3,9 +3,11 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import delete, insert, select
 
 from controller import schema
 from controller.settings import Fleet
+from controller.store import acts
 from tests.integration.engine.again import compare
 from tests.integration.engine.scene import BROKEN, CALM, DRIFT, MODEL, Scene, Staged, model, policy
 
@@ -228,6 +230,30 @@ def test_an_answer_to_an_earlier_asking_is_not_one_to_the_next(stage: Staged):
     assert scene.trail()[-1] == "Succeeded unverified"
 
 
+def test_an_answer_that_came_before_the_asking_is_not_one_to_it(stage_on_both: Staged):
+    """A yes that names no asking is to what was asked when it was given, however late it is used."""
+    scene = stage_on_both(policy(BY_HAND))
+    scene.world.says = "unchanged"
+    scene.send()
+    scene.advance("30m")
+    given = acts.add_act(scene.db, "approve", "remediation", scene.remediation().id, {"asking": None}, "ada", "")
+    a = schema.acts
+    with scene.db.write() as conn:  # the engine was away until the second rung asked
+        act = conn.execute(select(a)).one()._mapping
+        conn.execute(delete(a))
+    scene.advance("2h")
+    assert scene.remediation().phase == "AwaitingApproval"
+    with scene.db.write() as conn:
+        conn.execute(insert(a).values(**act))
+    scene.settle()
+    late = acts.outcome(scene.db, given)
+    assert late is not None
+    assert (late["ok"], late["error"].endswith("after the answer")) == (False, True)
+    assert len(scene.world.acted) == 1
+    assert answer(scene, "approve")["ok"]
+    compare(scene)
+
+
 def test_who_is_not_asked_hears_so(stage: Staged):
     """An answer to a remediation that asks nobody, or to none, is a no."""
     scene = stage(policy())
@@ -298,6 +324,40 @@ def test_retry_goes_through_every_guard_and_leaves_nothing_when_refused(stage: S
     scene.adopt(MODEL, policy(name="other"))
     assert scene.act("retry", "remediation", id_)["error"] == "policy ml/retrain is no longer in force"
     assert scene.act("retry", "remediation", "r-aaaaaaaaaaaa")["error"] == "no remediation r-aaaaaaaaaaaa"
+    assert len(scene.remediations()) == 1
+
+
+def test_retry_needs_nothing_counted_anew(stage_on_both: Staged):
+    """What was counted before the first remediation counts for the next; a counter is no limit."""
+    counting = f"triggers: [{{type: {DRIFT}, count: {{atLeast: 2, within: 1h}}}}]"
+    limits = "limits: {cooldown: 1s, breaker: {failures: 9, within: 1d}, budget: {max: 9, within: 1d}}"
+    scene = stage_on_both(policy(f"{limits}\n{counting}"))
+    scene.world.outcome = "failed"
+    scene.send()
+    scene.send()
+    first = scene.remediation()
+    assert first.phase == "Failed"
+    scene.advance("1m")
+    for tried in range(2):
+        done = scene.act("retry", "remediation", scene.remediation().id)
+        assert done["ok"], (tried, done)
+        assert [row._mapping["values"]["seen"] for row in scene.decisions() if row.outcome == "remediate"][-1] == 2
+        scene.clock.now += timedelta(minutes=1)
+    compare(scene)
+
+
+def test_retry_in_a_freeze_is_refused(stage: Staged):
+    """It would be held until the freeze ends: the person hears so at once."""
+    scene = stage(policy("limits: {cooldown: 1s}"))
+    scene.world.outcome = "failed"
+    scene.send()
+    day = timedelta(days=1)
+    start, end = scene.clock() - day, scene.clock() + day
+    window = f"start: {start:%Y-%m-%dT%H:%M:%SZ}, end: {end:%Y-%m-%dT%H:%M:%SZ}"
+    freeze = f'kind: Freeze\nmetadata: {{name: f, namespace: ml}}\nspec: {{models: {{names: ["*"]}}, {window}}}\n'
+    scene.adopt(MODEL, policy("limits: {cooldown: 1s}"), freeze)
+    scene.clock.now += timedelta(minutes=1)
+    assert scene.act("retry", "remediation", scene.remediations()[0].id)["reason"] == "frozen"
     assert len(scene.remediations()) == 1
 
 

@@ -8,10 +8,12 @@ from controller import schema
 from controller.engine.working import Workers
 from controller.settings import Fleet
 from controller.store import remediations
+from tests.integration.engine.again import compare
 from tests.integration.engine.scene import (
     CALM,
     CHECKED,
     DRIFT,
+    LABELS,
     LEVEL,
     Scene,
     Staged,
@@ -155,6 +157,19 @@ def test_resolved_too_early(stage: Staged):
     scene.send(CALM, at=early)
     scene.advance("4h")
     assert (scene.remediation().phase, scene.remediation().verdict) == ("Escalated", "unknown")
+
+
+def test_resolved_waits_for_no_moment(stage_on_both: Staged):
+    """New labels corroborated the drift: no event ever ends them, and the drift being over is what counts."""
+    needs = f"triggers: [{{type: {DRIFT}, require: [{{type: {LABELS}, within: 1d}}]}}]"
+    scene = stage_on_both(policy(f"{needs}\n{RESOLVED}"))
+    scene.send(LABELS)
+    scene.send()
+    scene.advance("20m")
+    scene.send(CALM)
+    scene.advance("5m")
+    assert scene.remediation().verdict == "recovered"
+    compare(scene)
 
 
 def test_resolved_and_open_again(stage: Staged):

@@ -12,6 +12,7 @@ from controller.store import states
 from tests.integration.engine.again import compare
 from tests.integration.engine.objects import Objects
 from tests.integration.engine.scene import CALM, CHECKED, DEGRADED, DRIFT, RECOVERED, Scene, Staged, policy
+from tests.integration.engine.test_laws import answered_alike
 
 DEPLOYED = "ml.model.deployed"
 TRAINED = "ml.model.trained"
@@ -430,4 +431,30 @@ def test_a_report_proves_what_it_is_about(scene: Scene, version: str, slice_: st
     scene.send(RECOVERED, modelVersion=version, metric="accuracy", slice=slice_, window=window)
     assert scene.trail()[-1] == ("Succeeded recovered" if proves else "Verifying action_done")
     assert known(scene).last_known_good == ("v6" if proves else None)
+    compare(scene)
+
+
+def test_retry_of_a_restoring_step_is_held_by_no_limit_of_changing(scene: Scene):
+    """The ladder began with a change, and its cooldown runs: what is tried again only turns a canary away."""
+    ladder = (
+        "steps: [{name: a, command: {argv: [a]}, verify: none}, "
+        "{name: back, rollout: {abort: canary}, verify: none}, {name: p, page: {}}]"
+    )
+    scene.adopt(ROLLOUT, policy(f"triggers: [{{type: {DEGRADED}}}]\n{ladder}"))
+    scene.world.busy = True
+    scene.send(DEGRADED)
+    scene.act("pause")
+    scene.world.outcome, scene.world.busy = "failed", False
+    scene.settle()
+    scene.advance("1m")
+    first = scene.remediation()
+    assert (first.step, first.hold_reason) == (1, "paused")
+    scene.act("cancel", "remediation", first.id)
+    scene.act("resume")
+    done = scene.act("retry", "remediation", first.id)
+    assert (done["ok"], done.get("step")) == (True, "back")
+    second = scene.remediation()
+    assert (second.continues, second.step, second.urgent) == (first.id, 1, True)
+    assert len(second.parameters) == 3
+    answered_alike(scene)
     compare(scene)
