@@ -30,6 +30,7 @@ from controller.policy import (
     read_version,
 )
 from controller.policy.policy_set import selects
+from controller.verify.analysis import arguments
 
 GIT_PARAMETERS = frozenset({"kind", "name", "namespace", "version", "remediation", "branch"})
 """What the action `rollout` tells a Workflow that writes a version into Git, beside the Model's own parameters."""
@@ -102,6 +103,9 @@ def _proof_faults(cluster: _Cluster, path: str, namespace: str, step: Step) -> I
             found = cluster.get(ANALYSIS_TEMPLATE, namespace, verification.template)
             called = f"AnalysisTemplate {namespace}/{verification.template}"
             yield from _missing(f"{path}.verify[{number}].analysis.templateName", called, found)
+            if found is not None and not isinstance(found, Refused):
+                _, fault = arguments(found.get("spec") or {}, dict.fromkeys(verification.args, ""))
+                yield from (f"{path}.verify[{number}].analysis: {called}: {fault}",) if fault else ()
 
 
 def _model_faults(cluster: _Cluster, model: Model) -> Iterator[str]:

@@ -32,7 +32,9 @@ class NoNumber(ModelmendError):
 
 
 class Prometheus:
-    """A client. Safe to share between threads; a call blocks for the settings' timeout at most.
+    """A client. Safe to share between threads.
+
+    A call blocks for the settings' timeout at most, beside what connecting takes (3 s for each address).
 
     :param settings: with a URL.
     """
@@ -161,6 +163,6 @@ def _read(point: Any) -> float | None:
     if not isinstance(point, list) or len(point) != 2 or not isinstance(point[1], str):
         return None
     try:
-        return float(point[1])
+        return None if "_" in point[1] else float(point[1])  # Python reads 1_0, Prometheus does not write it
     except ValueError:
         return None

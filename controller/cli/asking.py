@@ -11,6 +11,7 @@ from controller.cli import acting
 from controller.cli.printing import as_json, note, print_json, print_list
 from controller.cli.server import client
 from controller.cli.tables import Cell, Column, Row, full_name, safe, since, table, text
+from controller.errors import ConfigError
 
 
 def _remediation_of(key: str) -> Cell:
@@ -145,6 +146,8 @@ def decisions(arguments: argparse.Namespace) -> int:
 
 def remediations(arguments: argparse.Namespace) -> int:
     """`modelmend remediations`."""
+    if arguments.awaiting and arguments.phase:
+        raise ConfigError(("remediations: want either --awaiting or --phase, got both",))
     phase = "AwaitingApproval" if arguments.awaiting else arguments.phase
     given = {"policy": arguments.policy, "phase": phase, "active": arguments.active}
     return _list(arguments, "/remediations", _REMEDIATIONS, "no remediations", **_model(arguments), **given)

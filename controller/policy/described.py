@@ -288,7 +288,9 @@ _POLICY: Mapping[str, Mapping[str, Key]] = {
         "sum": Key("So much together of a number in such events.", _object("sum")),
         "consecutive": Key("Such events in so many periods of a calendar without a break.", _object("consecutive")),
         "schedule": Key("Instead of an event: due by a calendar, for every model selected.", _object("schedule")),
-        "since": Key("Instead of an event: due so long after the model's last training.", _object("since")),
+        "since": Key(
+            "Instead of an event: due so long after the model's last training or deployment.", _object("since")
+        ),
         "require": Key("Conditions that must be there too.", _list(_object("corroboration"))),
     },
     "count": {

@@ -1,7 +1,7 @@
 """Samples of a verification by `analysis`: how an AnalysisRun of Argo Rollouts stands, which the first look creates.
 
 Its name is given, so that it is created once, whoever looks. It keeps running where nobody looks
-any more, and goes by itself a week after its end.
+any more, and goes by itself a week after its end; none is made that would never end.
 """
 
 from __future__ import annotations
@@ -66,9 +66,7 @@ def _create(kube: Kube, namespace: str, verification: Mapping[str, Any], told: M
     if template is None:
         return Sample("missing", f"there is no {called}")
     spec = template.get("spec") or {}
-    if spec.get("templates"):
-        return Sample("unknown", f"{called} is made of other templates: that is not supported")
-    args, fault = _args(spec.get("args") or [], verification["args"])
+    args, fault = arguments(spec, verification["args"])
     if fault:
         return Sample("unknown", f"{called}: {fault}")
     body = {
@@ -84,6 +82,16 @@ def _create(kube: Kube, namespace: str, verification: Mapping[str, Any], told: M
     except AlreadyExists:  # an answer that was lost: the next look sees whose it is
         return Sample("unchanged", f"AnalysisRun {namespace}/{told['run']['name']} is there")
     return Sample("unchanged", f"AnalysisRun {namespace}/{run['metadata']['name']} was created")
+
+
+def arguments(spec: Mapping[str, Any], given: Mapping[str, str]) -> tuple[list[Object], str]:
+    """The arguments of a run of the template with this spec; and why none may be made of it, '' where one may."""
+    if spec.get("templates"):
+        return [], "it is made of other templates: that is not supported"
+    for metric in spec.get("metrics") or ():
+        if metric.get("interval") and metric.get("count") in (None, 0, "0"):
+            return [], f"its metric {metric.get('name')} has an interval and no count: it would never end"
+    return _args(spec.get("args") or [], given)
 
 
 def _args(declared: list[Object], given: Mapping[str, str]) -> tuple[list[Object], str]:

@@ -24,7 +24,7 @@ def sample(
     cancelled: threading.Event,
     prometheus: Prometheus | None,
 ) -> Sample:
-    """Ask once; blocks for four times the client's timeout at most.
+    """Ask once, by four calls of the client at most.
 
     `verification`: `query`, `pushTime`, `recovered`, `worse`, `every`, `for`. `told`: `model` (namespace/name),
     `now`, `stepBegan` (RFC 3339), `version` that the action reported, `versionBefore`, `versionStable` (each

@@ -18,7 +18,7 @@ def swept(conn: Connection, matchers: Mapping[str, str]) -> dict[str, int] | Non
     """How many models and policies it mutes, where that is all of them; None where it leaves something.
 
     A matcher on what events or severities are narrows it. One that names the only model, or the
-    only policy, there is was meant so.
+    only policy, there is was meant so, and where there is no model nothing is muted.
     """
     narrowing = {name: pattern for name, pattern in matchers.items() if set(pattern) != {"*"}}
     if _OF_EVENTS & narrowing.keys() or "severity" in narrowing:
@@ -28,7 +28,7 @@ def swept(conn: Connection, matchers: Mapping[str, str]) -> dict[str, int] | Non
     muted = [model for model in models if all(_meets(model, *pair) for pair in about_models.items())]
     named = [policy for policy in policies if fnmatchcase(policy["name"], narrowing.get("policy", "*"))]
     meant = (about_models and len(models) < 2) or ("policy" in narrowing and len(policies) < 2)
-    if meant or len(muted) < len(models) or len(named) < len(policies):
+    if not models or meant or len(muted) < len(models) or len(named) < len(policies):
         return None
     return {"models": len(muted), "policies": len(named)}
 

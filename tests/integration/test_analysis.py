@@ -12,6 +12,7 @@ TEMPLATE = {
     "metadata": {"name": "rate"},
     "spec": {"metrics": [{"name": "m"}], "args": [{"name": "model"}, {"name": "least", "value": "0.9"}]},
 }
+ENDLESS = {"name": "e", "interval": "1m"}
 RUN = {"name": "r-1-0-1-v0", "annotations": {"modelmend.io/intent": "r-1-0-1-v0"}}
 
 
@@ -99,7 +100,12 @@ def test_an_answer_that_was_lost():
         (
             Cluster(template={"spec": {"templates": [{"templateName": "x"}]}}),
             {},
-            ("unknown", "AnalysisTemplate ml/rate is made of other templates: that is not supported"),
+            ("unknown", "AnalysisTemplate ml/rate: it is made of other templates: that is not supported"),
+        ),
+        (
+            Cluster(template={"spec": {"metrics": [{"name": "m", "interval": "1m", "count": 3}, ENDLESS]}}),
+            {},
+            ("unknown", "AnalysisTemplate ml/rate: its metric e has an interval and no count: it would never end"),
         ),
     ],
 )

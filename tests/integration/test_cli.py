@@ -305,7 +305,7 @@ def test_a_silence_of_everything_asks_at_the_terminal(shell: Shell, monkeypatch:
     """Without a terminal it is refused; at one the person is told how much, and a yes is needed; `--yes` says it."""
     everything = ("silence", "add", "--all", "--for", "2h", "--reason", "w")
     shell(*everything, code=2)
-    assert shell.err == "modelmend: it would silence everything; give --yes if it shall\n"
+    assert shell.err == "it would silence everything; give --yes if it shall\n"
     for typed, code in (("n\n", 1), ("", 1), ("y\n", 0)):
         terminal = io.StringIO(typed)
         terminal.isatty = lambda: True  # type: ignore[method-assign]
@@ -315,6 +315,12 @@ def test_a_silence_of_everything_asks_at_the_terminal(shell: Shell, monkeypatch:
         assert ("nothing was silenced" in shell.err) == (code == 1)
         assert "confirm" not in shell.err
     shell(*everything, "--yes")
+
+
+def test_a_list_is_asked_for_by_one_phase(shell: Shell) -> None:
+    """What awaits is one phase: another beside it is refused, and not silently left out."""
+    shell("remediations", "--awaiting", "--phase", "Failed", code=2)
+    assert "want either --awaiting or --phase" in shell.err
 
 
 def test_an_answer_by_command(shell: Shell, app: App, tmp_path: Path) -> None:

@@ -8,11 +8,13 @@ from html import unescape
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from werkzeug import Request
 from werkzeug.test import Client, TestResponse
 
-from controller.settings import ProxyAuth
+from controller.app import App
+from controller.settings import ProxyAuth, Settings
 from controller.store import listing
 from controller.store.database import Database
 from controller.store.signing_keys import signing_key
@@ -378,6 +380,22 @@ def test_people_are_called_what_they_are_called(house: House, name: str, encodin
     assert browser.client.get_cookie("modelmend") is not None
     browser.peer = "192.0.2.7"  # past the proxy, with the cookie that it brought
     assert browser.get("/").headers["Location"] == "/sign-in"
+
+
+def test_a_header_does_not_change_the_peer(tmp_path: Path):
+    """Through the real server: who writes the proxy's address into X-Forwarded-For is not taken for the proxy."""
+    secret = create_token(tmp_path / "tokens", "ada", ["read"])
+    proxy = {"trusted": ["192.0.2.1"], "user_header": "X-Forwarded-User", "operators": ["*"]}
+    flags = {"listen": "127.0.0.1:0", "data": str(tmp_path), "tokens": str(tmp_path / "tokens")}
+    app = App(Settings.load(None, flags | {"proxy_auth": ProxyAuth.model_validate(proxy)}, {}))
+    app.start()
+    try:
+        told = {"X-Forwarded-For": "192.0.2.1", "X-Real-IP": "192.0.2.1", "X-Forwarded-User": "eve"}
+        with httpx.Client(base_url=app.address, headers=told, trust_env=False) as client:
+            assert client.get("/").headers["Location"] == "/sign-in"
+            assert client.get("/api/v1/status", headers={"Authorization": f"Bearer {secret}"}).status_code == 200
+    finally:
+        app.stop(0)
 
 
 def test_proxies_in_a_chain(house: House):

@@ -26,6 +26,18 @@ def test_the_roles_grant_what_the_code_calls_and_nothing_else():
     assert set().union(*privileges.granted(privileges.ROLE)) == needed - documents
 
 
+def test_the_page_tells_the_rights_of_the_role():
+    """docs/kubernetes.md, "in a namespace with the Role", names every verb and kind that the Role grants, no other."""
+    page = (ROOT / "docs/kubernetes.md").read_text()
+    table = page.partition("| in a namespace with the Role |")[2].partition("\n\n")[0]
+    told = set()
+    for clause in re.split(r";|\n", "\n".join(line.split("|")[1] for line in table.splitlines()[2:])):
+        verbs, kinds = re.findall(r"`(\w+)`", clause), re.findall(r"\b[A-Z]\w+", clause)
+        told |= {(verb, kind.lower(), "status" in clause) for verb in verbs for kind in kinds}
+    granted = set().union(*privileges.granted(privileges.ROLE))
+    assert told == {(verb, name.partition("/")[0].partition(".")[0], "/status" in name) for verb, name in granted}
+
+
 def test_every_call_that_is_said_to_be_in_the_code_is():
     """The tables of kinds name no call that is gone."""
     assert set(privileges.MEANT) | set(privileges.SUBRESOURCES) <= set(privileges.calls())

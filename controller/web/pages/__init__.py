@@ -134,6 +134,7 @@ class _Pages:
             "waiting.html",
             200,
             visitor,
+            more=bool(awaiting["next"]),
             awaiting=awaiting["items"],
             active=[found for found in others if found["phase"] != Phase.AWAITING_APPROVAL],
         )
@@ -181,7 +182,7 @@ class _Pages:
         return self._to(f"/remediations/{id}")
 
     def _carry_out(self, id: str, act: str, by: By) -> None:  # noqa: A002 — likewise
-        comment = request.form.get("comment", "").strip()
+        comment = request.form.get("comment", "").replace("\r\n", "\n").strip()  # as its writer counted
         given: dict[str, Any] = {"why": comment} if comment else {}
         asking = request.form.get("asking", "")
         if act in ("approve", "reject"):
