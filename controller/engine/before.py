@@ -16,7 +16,7 @@ from controller.store import remediations
 from controller.store.ledger import Ledger
 
 FRESH = timedelta(minutes=2)
-"""A number recorded longer ago, before a hold for example, is asked for again."""
+"""A number recorded longer ago, before a hold for example, is asked for again; of many queries see `_fresh`."""
 AGAIN = timedelta(minutes=1)
 """After so long it is asked again where nothing was recorded: the process that asked is gone."""
 
@@ -39,7 +39,7 @@ def ask_before(ledger: Ledger, policy: Policy, r: Remediation) -> Before:
     if not queries or not _asks(ledger, policy, r):
         return Before()
     now = ledger.turn.now
-    known = remediations.looked_before(ledger.turn.conn, r, now - FRESH)
+    known = remediations.looked_before(ledger.turn.conn, r, now - _fresh(r))
     numbers: list[float] = []
     for at, query in queries:
         if at not in known:
@@ -54,8 +54,13 @@ def ask_before(ledger: Ledger, policy: Policy, r: Remediation) -> Before:
 
 def next_before(ledger_conn: Any, r: Remediation, now: datetime) -> int:
     """Which verification of the rung is to be asked for next."""
-    known = remediations.looked_before(ledger_conn, r, now - FRESH)
+    known = remediations.looked_before(ledger_conn, r, now - _fresh(r))
     return next(at for at, _ in r.rung.queries if at not in known)
+
+
+def _fresh(r: Remediation) -> timedelta:
+    """They are asked one after the other: the first must still count when the last has come."""
+    return max(FRESH, AGAIN * len(r.rung.queries))
 
 
 def _asks(ledger: Ledger, policy: Policy, r: Remediation) -> bool:

@@ -227,7 +227,7 @@ def soak(turn: Turn, rules: Rules, key: ModelKey) -> None:
 
 
 def _proven(ledger: Ledger, rules: Rules, key: ModelKey, state: ModelState) -> bool:
-    """Whether a detector is alive and no performance condition has been open since it serves."""
+    """Whether a detector is alive and no performance condition is open that was seen since it serves."""
     now, since, live = ledger.turn.now, state.stable_since, False
     for condition in ledger.conditions(key):
         open_still = condition.ended is None and condition.family == "performance"

@@ -88,6 +88,8 @@ def give(turn: Turn, rules: Rules, remediation: Remediation, given: Input, input
 
 
 def _tick(ledger: Ledger, rules: Rules, r: Remediation) -> tuple[Tick | None, Judgement | None, datetime | None]:
+    if r.waits_for is not None:  # it is looked at when the model is its own
+        return Tick(), None, None
     if r.phase in (Phase.PENDING, Phase.AWAITING_APPROVAL):
         policy = remediations.policy_of(ledger.turn.conn, r.policy_digest)
         used = _used(ledger, rules, r)

@@ -159,7 +159,7 @@ def _said(acted: Acted) -> dict[str, Any]:
 
 def _superseded(r: Remediation, values: dict[str, Any], now: datetime) -> Transition:
     """What the event was about is gone, and nothing was touched: no failure that limits would count."""
-    untouched: dict[str, Any] = {"acted": False, "changing": False} if r.step == 0 else {}
+    untouched: dict[str, Any] = {"acted": False, "restored": False, "changing": False} if r.step == 0 else {}
     return _moved(r, Phase.CANCELLED, Cause.SUPERSEDED, now, values, **untouched)
 
 

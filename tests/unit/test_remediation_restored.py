@@ -32,6 +32,14 @@ def begun() -> Remediation:
     return moved(fresh, Tick(serving="v4"), Acted("done"), WORSE).remediation
 
 
+def test_superseded_restored_nothing() -> None:
+    """A first rung that found what it was about gone has touched nothing: no limit counts it."""
+    abort = Step("abort", RolloutAction("abort", WITHIN))
+    found = moved(remediation(abort, PAGE), Tick(), Acted("failed", reason="other_revision")).remediation
+    assert (found.phase, found.reason) == (Phase.CANCELLED, Cause.SUPERSEDED)
+    assert (found.acted, found.restored, found.changing) == (False, False, False)
+
+
 def test_a_rung_behind_the_last() -> None:
     """The ladder gets one rung more; the ones between are passed over, and nothing below follows."""
     r = begun()

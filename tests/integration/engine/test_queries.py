@@ -1,6 +1,6 @@
 """Verification by a query in a run: times asked for, what is measured against, what a crash changes of it."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -178,6 +178,21 @@ def test_all_queries_must_hold_before(stage: Staged):
     scene.send()
     assert scene.world.acted != []
     assert len(scene.world.asked) == 2
+
+
+def test_many_slow_queries_before(stage: Staged):
+    """However many numbers are asked for, and slowly, the first still counts when the last has come."""
+    verify = ", ".join(QUERY.replace("accuracy", f"m{number}") for number in range(8))
+    scene = stage(policy(steps(verify, **PLAIN)))
+
+    def slow(query: str, time: datetime) -> float:
+        scene.clock.advance(timedelta(seconds=30))
+        return 0.95
+
+    scene.world.values = slow
+    scene.send()
+    assert scene.trail() == ["Pending decided", "Cancelled not_degraded"]
+    assert len(scene.world.asked) == 8
 
 
 def test_a_crash_while_before_is_asked(stage: Staged):
