@@ -99,6 +99,7 @@ def check(arguments: argparse.Namespace) -> int:
 def _ahead(policies: PolicySet) -> dict[str, list[dict[str, Any]]]:
     """The next due times of schedules and windows of freezes, as JSON."""
     from controller.policy.outlook import freezes, schedules
+    from controller.store.paging import instant
 
     now = datetime.now(UTC)
     return {
@@ -107,7 +108,7 @@ def _ahead(policies: PolicySet) -> dict[str, list[dict[str, Any]]]:
                 "policy": dated.policy.key,
                 "trigger": dated.trigger.name,
                 "spread": format_duration(dated.schedule.spread),
-                "next": [due.isoformat() for due in dated.times],
+                "next": [instant(due) for due in dated.times],
             }
             for dated in schedules(policies, now)
         ],
@@ -115,9 +116,7 @@ def _ahead(policies: PolicySet) -> dict[str, list[dict[str, Any]]]:
             {
                 "freeze": planned.freeze.key,
                 "spread": format_duration(planned.freeze.spread),
-                "next": [
-                    {"start": window.start.isoformat(), "end": window.end.isoformat()} for window in planned.windows
-                ],
+                "next": [{"start": instant(window.start), "end": instant(window.end)} for window in planned.windows],
             }
             for planned in freezes(policies, now)
         ],

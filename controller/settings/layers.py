@@ -39,6 +39,7 @@ _WANTED = {
     "string_too_long": "at most {max_length} characters",
     "string_too_short": "a string that is not empty",
     "string_type": "a string",
+    "too_short": "a list that is not empty",
     "tuple_type": "a list",
 }
 

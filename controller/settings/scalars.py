@@ -135,13 +135,21 @@ def _path(value: Any) -> Path:
     raise ValueError("a path")
 
 
+def _meant(text: str) -> str:
+    """Of 10.0.0.1/8, which names an address in a network, the two that it may have been."""
+    try:
+        return f" ({ip_network(text, strict=False)} or {text.partition('/')[0]})"
+    except ValueError:
+        return ""
+
+
 def _network(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
         network = ip_network(value)
     except ValueError:
-        raise ValueError("a network such as 10.0.0.0/8, or an address") from None
+        raise ValueError(f"a network such as 10.0.0.0/8, or an address{_meant(value)}") from None
     if not network.prefixlen:
         raise ValueError("a network smaller than the whole internet")
     mapped = network.network_address.ipv4_mapped if isinstance(network, IPv6Network) else None

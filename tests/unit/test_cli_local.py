@@ -92,6 +92,7 @@ def test_check_tells_what_lies_ahead(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert main(["check", ".", "--output", "json"]) == 0
     answer = json.loads(capsys.readouterr().out)
     assert [len(found["next"]) for found in (*answer["schedules"], *answer["freezes"])] == [3, 0, 3]
+    assert all(due.endswith("Z") for found in answer["schedules"] for due in found["next"])
 
 
 def test_check_prints_every_error(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

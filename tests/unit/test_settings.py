@@ -374,8 +374,11 @@ def test_the_flag_data_wins_over_a_database_named_in_the_environment():
     ("text", "wanted"),
     [
         ("proxyAuth: {userHeader: X-User}", "proxyAuth.trusted"),
-        ("proxyAuth: {trusted: []}", "proxyAuth.trusted"),
-        ("proxyAuth: {trusted: [10.0.0.1/8]}", "a network such as 10.0.0.0/8, or an address"),
+        ("proxyAuth: {trusted: []}", "proxyAuth.trusted: want a list that is not empty"),
+        (
+            "proxyAuth: {trusted: [10.2.0.1/16]}",
+            "a network such as 10.0.0.0/8, or an address (10.2.0.0/16 or 10.2.0.1)",
+        ),
         ("proxyAuth: {trusted: [ingress]}", "a network such as 10.0.0.0/8, or an address"),
         ("proxyAuth: {trusted: [10.0.0.0/8], userHeader: 'X User'}", "a header's name"),
         ("proxyAuth: {trusted: [10.0.0.0/8], operators: ['*']}", "want userHeader beside it"),

@@ -80,6 +80,7 @@ def add_pages(
         ("/remediations/<id>", ["GET"], pages.remediation),
         ("/remediations/<id>/explain", ["GET"], pages.explain),
         ("/remediations/<id>/<act>", ["POST"], pages.act),
+        ("/remediations/<id>/<act>", ["GET"], pages.acted),
         ("/sign-in", ["GET"], pages.door),
         ("/sign-in", ["POST"], pages.sign_in),
         ("/sign-out", ["POST"], pages.sign_out),
@@ -147,7 +148,7 @@ class _Pages:
         explanation = self._api.explained(id)
         return self._page("explain.html", 200, visitor, id=id, lines=[shown.visible(x) for x in explanation.lines])
 
-    def _show(self, visitor: Visitor, id: str, *, status: int = 200, said: str = "") -> Response:  # noqa: A002
+    def _show(self, visitor: Visitor, id: str, *, status: int = 200, said: str = "", comment: str = "") -> Response:  # noqa: A002
         found = self._api.remediation(id)
         ladder = shown.rungs(found)
         event, decision, conditions = self._api.told_with(found)
@@ -156,6 +157,7 @@ class _Pages:
             status,
             visitor,
             said=said,
+            comment=comment,
             r=found,
             rungs=ladder,
             here=next((rung for rung in ladder if rung.here), None),
@@ -178,11 +180,19 @@ class _Pages:
         except Refused as refused:
             if refused.status not in (400, 409):
                 raise
-            return self._show(visitor, id, status=refused.status, said=refused.detail)
+            return self._show(visitor, id, status=refused.status, said=refused.detail, comment=_comment())
+        return self._to(f"/remediations/{id}")
+
+    def acted(self, id: str, act: str) -> Response:  # noqa: A002 — likewise
+        """The address of a refused act, opened again: to the remediation, and nothing is done."""
+        if act not in _BODIES:
+            raise Refused(404, "there is no such page")
+        self._entrance.visitor(Role.READ)
+        self._api.remediation(id)
         return self._to(f"/remediations/{id}")
 
     def _carry_out(self, id: str, act: str, by: By) -> None:  # noqa: A002 — likewise
-        comment = request.form.get("comment", "").replace("\r\n", "\n").strip()  # as its writer counted
+        comment = _comment()
         given: dict[str, Any] = {"why": comment} if comment else {}
         asking = request.form.get("asking", "")
         if act in ("approve", "reject"):
@@ -190,6 +200,9 @@ class _Pages:
         try:
             body = _BODIES[act].model_validate(given)
         except ValidationError as error:
+            about = {part for fault in error.errors() for part in fault["loc"]}
+            if "asking" in about:
+                raise Refused(400, "this form is no longer good: open the page again, and decide there") from error
             raise Refused(400, "a comment is needed, of at most 2000 characters") from error
         getattr(self._api, act)(id, body, by)
 
@@ -256,6 +269,11 @@ class _Pages:
 def _own(path: str | None) -> str:
     """A path of ours to go on to; anything else leads to the first page."""
     return path if path is not None and _OWN.fullmatch(path) else "/"
+
+
+def _comment() -> str:
+    """What was typed: browsers send a line's end as two characters, and count it as one."""
+    return request.form.get("comment", "").replace("\r\n", "\n").strip()
 
 
 def _moment(text: str | None) -> str:
