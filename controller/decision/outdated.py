@@ -18,7 +18,7 @@ def outdated(event: Event, model: Model, state: ModelState, last_seen: datetime)
 
     :param last_seen: when its condition was last renewed; where it names no window, that is when it was measured.
     """
-    version = version_of(event, model)
+    version = version_of(event, model, state)
     if state.former(version):
         serving = {"stable": state.stable, "canary": state.canary}
         return {"why": "former_version", "version": version, **serving}

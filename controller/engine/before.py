@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from controller.policy import Policy
+from controller.policy import Policy, version_of
 from controller.remediation import Remediation
 from controller.store import remediations
 from controller.store.ledger import Ledger
@@ -69,5 +69,7 @@ def _asks(ledger: Ledger, policy: Policy, r: Remediation) -> bool:
     trigger = next((found for found in policy.triggers if found.name == r.trigger), None)
     due = trigger is not None and (trigger.due is not None or (trigger.counter and trigger.counter.kind == "sum"))
     event = ledger.event(r.event_seq)
-    canary = ledger.state((r.namespace, r.model)).role(event.version) == "canary"  # what serves says nothing of it
+    state = ledger.state((r.namespace, r.model))
+    model = remediations.model_of(ledger.turn.conn, r.model_digest, r.namespace, r.model)
+    canary = state.role(version_of(event, model, state)) == "canary"  # what serves says nothing of it
     return first and r.rung.changing and not due and not canary and event.family is not None

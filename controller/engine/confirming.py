@@ -10,6 +10,7 @@ from controller.engine.moving import note
 from controller.engine.notices import notify
 from controller.engine.rules import Rules
 from controller.judge import Verdict
+from controller.policy import spellings
 from controller.policy.undoing import undo, undoing, why_not
 from controller.remediation import (
     Cause,
@@ -49,7 +50,7 @@ def _about(ledger: Ledger, used: Used, r: Remediation, metric: str) -> bool:
         return False
     brought = _brought(ledger, r)
     if used.event.version is not None and brought is not None:
-        return used.event.version == brought
+        return brought in spellings(used.event, used.model)
     window = data.get("window")
     start = _moment(window.get("start")) if isinstance(window, dict) else None
     return start is not None and start >= r.action_ended

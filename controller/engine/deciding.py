@@ -7,7 +7,7 @@ remediation. All inside the caller's transaction.
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from math import inf
 from typing import Any
 
@@ -182,17 +182,14 @@ def _with_evidence(ledger: Ledger, used: Used, policy: Policy, facts: Situation)
     if not counting or not admissible(used.event, used.model, policy, facts, ledger.turn.now):
         return facts
     by_name = {trigger.name: trigger for trigger in counting}
-    after = evidence_floor(policy, ledger.past(used.key), used.state)
     counted = []
     for found in facts.triggers:
         trigger = by_name.get(found.name)
-        counted.append(_counted(ledger, used, policy, trigger, found, after) if trigger and found.when else found)
+        counted.append(_counted(ledger, used, policy, trigger, found) if trigger and found.when else found)
     return replace(facts, triggers=tuple(counted))
 
 
-def _counted(
-    ledger: Ledger, used: Used, policy: Policy, trigger: Trigger, facts: TriggerFacts, after: datetime | None
-) -> TriggerFacts:
+def _counted(ledger: Ledger, used: Used, policy: Policy, trigger: Trigger, facts: TriggerFacts) -> TriggerFacts:
     assert trigger.counter is not None
     value: Any = evidence_value(trigger.counter, used.event.time)
     if trigger.counter.of is not None:
@@ -205,6 +202,7 @@ def _counted(
         if trigger.counter.kind == "sum" and not _summable(value):
             return replace(facts, when=None, error=f"of: want a number of 0 or more, got {value!r}")
     ledger.add_evidence(policy, trigger, used.key, used.seq, used.event.time, value)
+    after = evidence_floor(policy, trigger.counter, ledger.past(used.key), used.state)
     counted = ledger.seen(policy, trigger, used.key, after)
     return replace(facts, seen=counted.seen, periods=counted.periods)
 

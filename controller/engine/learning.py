@@ -139,7 +139,7 @@ def learn_told(ledger: Ledger, rules: Rules, event: Event) -> None:
     key = (model.namespace, model.name)
     state, data = ledger.state(key), event.data
     by = who(ledger, key, event.time)
-    version = version_of(event, model)
+    version = version_of(event, model, state)
     if event.type == MODEL_DEPLOYED and version is not None:
         role: Literal["stable", "canary"] = "canary" if data.get("role") == "canary" else "stable"
         state = told_deployed(state, version, event.time, by, role=role, watched=watched(model))

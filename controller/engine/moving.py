@@ -223,9 +223,10 @@ def _end_quiet_conditions(ledger: Ledger, r: Remediation) -> None:
 
 
 def _ask_again(ledger: Ledger, r: Remediation) -> None:
-    """Questions that waited for this end; and its own event, unless it helped or a person stopped it.
+    """Questions that waited for this end; and its own event, unless it helped, or people were told to look.
 
     A no to what was asked is one to that asking: while the condition lasts it is asked again, a day later.
+    What made it worse, or nobody knows what it did, is not begun again by the same event: a new one may.
     """
     now = ledger.turn.now
     key = (r.namespace, r.model)
@@ -236,7 +237,12 @@ def _ask_again(ledger: Ledger, r: Remediation) -> None:
         if question.retry_on == Happening.REMEDIATION_ENDED:
             ledger.ask(replace(question, retry_at=now))
     only_told = r.continues is not None and r.reason is Cause.PAGED and not (r.acted or r.restored)
-    if mine is not None or only_told or r.phase is Phase.SUCCEEDED or r.reason in (Cause.CANCELLED, Cause.SUPERSEDED):
+    stopped = (
+        r.phase is Phase.ESCALATED and r.verdict in (Verdict.WORSE, Verdict.UNKNOWN) and r.reason is not Cause.PAGED
+    )
+    if mine is not None or only_told or stopped or r.phase is Phase.SUCCEEDED:
+        return
+    if r.reason in (Cause.CANCELLED, Cause.SUPERSEDED):
         return
     event = ledger.event(r.event_seq)
     subject = about_of(event, r.namespace)

@@ -24,7 +24,7 @@ from controller.events.condition import (
 from controller.events.event import OWN_SOURCE, Event
 from controller.events.types import FLEET_DRIFT, MONITOR_CHECKED
 from controller.judge import report_of
-from controller.policy import DUE, Bindings, ExpressionError, Model, QuietVerification, ReportVerification, version_of
+from controller.policy import DUE, Bindings, ExpressionError, Model, QuietVerification, ReportVerification, spellings
 from controller.policy.policy_set import rank
 from controller.remediation import Phase, Remediation
 from controller.store import remediations
@@ -247,9 +247,9 @@ def _observe_report(
 ) -> None:
     """Keep what an event reports of the metric that a `report` verification waits for."""
     began = remediation.action_ended or remediation.phase_since
-    told = version_of(used.event, used.model)
+    told = spellings(used.event, used.model)
     brought = version_brought(ledger.turn.conn, remediation, used.model)
-    other = None not in (told, brought) and told != brought
+    other = brought is not None and bool(told) and brought not in told
     found = report_of(spec, used.event, ledger.event(remediation.event_seq), began, other_version=other)
     if found is not None:
         ledger.report(remediation, found, used.seq, input_seq)

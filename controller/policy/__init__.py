@@ -1,6 +1,7 @@
 """Policies and models: what operators wrote, parsed, checked, indexed. Pure."""
 
 from controller.policy.bindings import Bindings as Bindings
+from controller.policy.bindings import spellings as spellings
 from controller.policy.bindings import version_of as version_of
 from controller.policy.document import Document as Document
 from controller.policy.document import Problem as Problem

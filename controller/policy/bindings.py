@@ -77,7 +77,7 @@ class Bindings:
 
         The event's version is given as the model's own names have it, so that it can be compared.
         """
-        version = version_of(event, model)
+        version = version_of(event, model, state)
         seen: dict[str, Any] = {"type": event.type, "source": event.source, "time": event.time}
         seen["role"] = state.role(version)
         if version is not None:
@@ -170,9 +170,22 @@ class Bindings:
         return shown
 
 
-def version_of(event: Event, model: Model) -> str | None:
-    """The version that an event is about, as the model's own names have it (`versionNames`)."""
-    return None if event.version is None else normalised(event.version, model.version_names)
+def version_of(event: Event, model: Model, state: ModelState = NOTHING) -> str | None:
+    """The version that an event is about, as the model's own names have it (`versionNames`).
+
+    Told as `salary-predictor-v5`, it is `v5`, unless a version that serves is known by the whole of it.
+    """
+    written = spellings(event, model)
+    return next((version for version in written if state.knows(version)), written[0] if written else None)
+
+
+def spellings(event: Event, model: Model) -> tuple[str, ...]:
+    """All that the version of an event may be called: without the model's name in front of it, and as it was told."""
+    if event.version is None:
+        return ()
+    told = (event.version, *(event.data.get(key) for key in ("modelVersion", "version")))
+    whole = (version for version in told if isinstance(version, str) and version.endswith(event.version))
+    return tuple(dict.fromkeys(normalised(version, model.version_names) for version in whole))
 
 
 def _part(roots: Mapping[str, Any], reads: frozenset[str]) -> dict[str, Any]:

@@ -76,11 +76,13 @@ class ModelState:
             return "canary"
         return "stable" if version == self.serving else "unknown"
 
+    def knows(self, version: str) -> bool:
+        """Whether a version of this name serves, or is about to."""
+        return version in (self.stable, self.canary, self.arriving)
+
     def former(self, version: str | None) -> bool:
         """Whether it is known that this version does not serve, nor is about to."""
-        if version is None or self.serving is None:
-            return False
-        return version not in (self.stable, self.canary, self.arriving)
+        return version is not None and self.serving is not None and not self.knows(version)
 
     def to_go_back_to(self) -> tuple[str | None, str | None]:
         """The last known good version; or why there is nothing to go back to, for people."""

@@ -6,6 +6,7 @@ A validator's ValueError says what was wanted; what was found is added where the
 from __future__ import annotations
 
 import re
+import warnings
 from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
@@ -121,8 +122,10 @@ def _pattern(value: Any) -> re.Pattern[str]:
     if not isinstance(value, str):
         raise ValueError("a regular expression")
     try:
-        pattern = re.compile(value)
-    except (re.error, RecursionError, OverflowError) as error:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")  # `[[`: another Python may read it otherwise
+            pattern = re.compile(value)
+    except (re.error, RecursionError, OverflowError, Warning) as error:
         raise ValueError(f"a regular expression ({error})") from None
     if not {"model", "version"} <= pattern.groupindex.keys():
         raise ValueError("a regular expression with the groups (?P<model>...) and (?P<version>...)")

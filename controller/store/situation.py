@@ -24,8 +24,10 @@ from controller.events.condition import Condition, Dataset, Subject, about_of
 from controller.events.event import Event, feature_of
 from controller.policy import (
     DUE,
+    OTHERS,
     Bindings,
     Corroboration,
+    Counter,
     Expression,
     ExpressionError,
     Model,
@@ -144,7 +146,7 @@ def situation(
         fleet_active=ledger.fleet_active,
         fleet_limit=fleet_limit,
         state=replace(used.state, soaks_at=None),  # when to look is no fact: it is moved without an input
-        version=version_of(used.event, used.model),
+        version=version_of(used.event, used.model, used.state),
     )
 
 
@@ -162,8 +164,12 @@ def counted_past(policy: Policy, past: list[Past]) -> list[Past]:
 
 
 def _spends(past: Past, policy: Policy, now: datetime) -> bool:
-    given_back = past.phase == "Cancelled" and not (past.acted or past.restored)
-    return not given_back and past.started_at > now - policy.limits.budget.within
+    return not given_back(past) and past.started_at > now - policy.limits.budget.within
+
+
+def given_back(past: Past) -> bool:
+    """Whether it was cancelled before it did anything: the budget, and what was counted for it, are as before."""
+    return past.phase == "Cancelled" and not (past.acted or past.restored)
 
 
 def _last_end(policy: Policy, counted: list[Past]) -> datetime | None:
@@ -266,7 +272,7 @@ def _used_up(used: Used, last_seen: datetime, past: list[Past]) -> datetime | No
 
     What only restored has answered nothing that is said of the version that serves: it is as good as it was.
     """
-    version = version_of(used.event, used.model)
+    version = version_of(used.event, used.model, used.state)
     of_stable = version is not None and version == used.state.serving
     ends = [
         found.ended_at
@@ -290,16 +296,22 @@ def _done_since(used: Used, policy: Policy) -> datetime | None:
     return last if last and (counted is None or last > datetime.fromisoformat(counted)) else None
 
 
-def evidence_floor(policy: Policy, past: list[Past], state: ModelState) -> datetime | None:
-    """Evidence counts when later than this: deployment, the last acting remediation's end, this policy's last one's."""
-    floors = [] if state.deployed_at is None else [state.deployed_at]
+def evidence_floor(policy: Policy, counter: Counter, past: list[Past], state: ModelState) -> datetime | None:
+    """Evidence counts when later than this: deployment, the last acting remediation's end, this policy's last one's.
+
+    A sum goes on from the beginning of that remediation: labels that came while it trained are new to it.
+    """
+    summed = counter.kind == "sum"
+    ours = state.deployed_by not in (None, OTHERS)
+    floors = [] if state.deployed_at is None or (summed and ours) else [state.deployed_at]
     for found in past:
         own = (found.policy_ns, found.policy) == (policy.namespace, policy.name)
         if found.mode == "audit":
             if own and found.held_until is not None:
                 floors.append(found.held_until)
-        elif found.ended_at is not None and (found.acted or own):
-            floors.append(found.ended_at)
+        elif found.acted or (own and not given_back(found)):
+            end = found.started_at if summed else found.ended_at
+            floors += [end] if end is not None else []
     return max(floors, default=None)
 
 
@@ -314,7 +326,8 @@ def _trigger_facts(
         when, error = _test(trigger.when, used.bindings)
     counted = Tally(0)
     if trigger.counter is not None and when:
-        counted = ledger.seen(policy, trigger, used.key, evidence_floor(policy, ledger.past(used.key), used.state))
+        floor = evidence_floor(policy, trigger.counter, ledger.past(used.key), used.state)
+        counted = ledger.seen(policy, trigger, used.key, floor)
     condition = used.condition
     is_open = condition is not None and condition.state(ledger.turn.now) == "open"
     return TriggerFacts(
@@ -361,7 +374,7 @@ def _about_former(ledger: Ledger, model: Model, condition: Condition) -> bool:
     if state.serving is None:
         return False
     newest = ledger.find_event(condition.event_seq)
-    return newest is not None and state.former(version_of(newest, model))
+    return newest is not None and state.former(version_of(newest, model, state))
 
 
 def _asked(ledger: Ledger, model: Model, condition: Condition, need: Corroboration) -> bool | None:

@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -275,6 +275,7 @@ def test_sizes_read_back_as_written(size):
     assert parse_size(format_size(size)) == size
 
 
+@example("[[")
 @given(st.text(max_size=60))
 def test_no_text_breaks_a_scalar(text):
     """Any text in any textual setting is accepted or told as a fault, never another error."""

@@ -182,3 +182,35 @@ def test_what_cannot_be_summed(stage: Staged):
         assert row.reason == "condition_error"
         assert row.values["error"].startswith(("of: ", "data.lost", "absent")) or "lost" in row.values["error"]
     assert scene.rows(schema.evidence) == []
+
+
+SUMMED = f"triggers: [{{name: t, type: {LABELS}, sum: {{of: data.count, atLeast: 1000, within: 30d}}}}]"
+FREE = "limits: {cooldown: 1m, budget: {max: 9, within: 1d}}"
+
+
+def test_labels_that_come_while_it_trains_count_for_the_next_training(stage_on_both: Staged):
+    """What came after the training had begun was not trained on, whenever that ends."""
+    steps = "steps: [{name: train, command: {argv: [train], timeout: 6h}, verify: none}]"
+    scene = stage_on_both(policy(f"{SUMMED}\n{FREE}\n{steps}"))
+    scene.world.busy = True
+    scene.world.outputs = {"version": "v2"}
+    scene.send(LABELS, count=1000)
+    scene.advance("1h")
+    assert scene.story(scene.send(LABELS, count=600)) == ["accumulating"]
+    scene.advance("1h")
+    scene.world.busy = False
+    scene.settle()
+    scene.advance("1h")
+    second = scene.send(LABELS, count=400)
+    assert (scene.story(second), len(scene.remediations())) == (["remediate"], 2)
+    compare(scene)
+
+
+def test_what_was_counted_outlives_a_no(stage_on_both: Staged):
+    """One that is cancelled before it acted has used no label up: a day later people are asked again."""
+    scene = stage_on_both(policy(f"mode: approve\n{SUMMED}\n{FREE}"))
+    first = scene.send(LABELS, count=1000)
+    assert scene.act("reject", "remediation", scene.remediation().id)["ok"]
+    scene.advance("25h")
+    assert (scene.story(first)[-1], scene.remediation().phase) == ("remediate", "AwaitingApproval")
+    compare(scene)

@@ -426,3 +426,29 @@ def test_real_commands(stage: Staged, monkeypatch: pytest.MonkeyPatch):
         "Succeeded recovered",
     ]
     assert all(row.pid for row in scene.rows(schema.intents))
+
+
+SOON = "limits: {cooldown: 1m, budget: {max: 9, within: 1d}, breaker: {failures: 9, within: 1d}}"
+
+
+@pytest.mark.parametrize("says", ["worse", "missing"])
+def test_stopped_is_not_begun_again_by_the_same_event(stage_on_both: Staged, says: str):
+    """Worse and unknown end with people told: only a new event, or a person's word, begins it again."""
+    scene = stage_on_both(policy(CHECKED_STEP + "\n" + SOON))
+    scene.world.says = says
+    scene.send()
+    scene.advance("1d")
+    assert len(scene.world.acted) == 1
+    scene.send()
+    assert len(scene.world.acted) == 2
+    compare(scene)
+
+
+def test_a_command_cut_off_is_not_run_again_by_the_same_event(stage_on_both: Staged):
+    """Nobody knows what it did, so it runs once, however short the cooldown."""
+    scene = stage_on_both(policy(CHECKED_STEP + "\n" + SOON))
+    scene.world.outcome = "unknown"
+    scene.send()
+    scene.advance("1d")
+    assert (len(scene.world.acted), scene.trail()[-1]) == (1, "Escalated action_unknown")
+    compare(scene)

@@ -458,3 +458,23 @@ def test_retry_of_a_restoring_step_is_held_by_no_limit_of_changing(scene: Scene)
     assert len(second.parameters) == 3
     answered_alike(scene)
     compare(scene)
+
+
+@pytest.mark.parametrize("told", ["salary-v6", "v6"])
+def test_a_version_is_known_by_its_whole_name_too(stage: Staged, told: str):
+    """A program may report `salary-v6` where a detector's `modelVersion: salary-v6` is read as v6, or both v6."""
+    scene = stage(
+        policy(
+            'steps: [{name: retrain, command: {argv: ["true"]}, verify: [{resolved: {}, settle: 0s, for: 1s, within: 1h}]}]\nlimits: {cooldown: 1m}'
+        )
+    )
+    scene.world.outputs = {"version": told}
+    scene.send(DRIFT, modelVersion="salary-v5")
+    scene.advance("1m")
+    scene.send(CALM, modelVersion="salary-v5")
+    scene.advance("1m")
+    assert scene.remediation().verdict == "recovered"
+    scene.advance("1h")
+    assert scene.story(scene.send(DRIFT, modelVersion="salary-v6")) == ["remediate"]
+    assert scene.decisions(scene.send(DRIFT, modelVersion="salary-v5"))[-1].values["why"] == "former_version"
+    compare(scene)
