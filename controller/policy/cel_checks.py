@@ -95,7 +95,7 @@ def checked_shape(source: str, roots: Roots = ROOTS) -> Shape:
         raise ValueError("the expression is empty")
     if len(source.encode(errors="replace")) > MAX_BYTES:
         raise ValueError(f"the expression is longer than {MAX_BYTES} bytes")
-    tokens = list(_tokens(source))
+    tokens = list(read_tokens(source))
     if len(tokens) > MAX_TOKENS:
         raise ValueError(f"the expression has more than {MAX_TOKENS} words and signs")
     _check_depth(tokens)
@@ -127,7 +127,8 @@ def check_variables(names: list[str], shape: Shape, roots: Roots) -> None:
             raise ValueError(f'unknown variable "{name}"')
 
 
-def _tokens(source: str) -> Iterator[Token]:
+def read_tokens(source: str) -> Iterator[Token]:
+    """The pieces of a text; raises ValueError where it cannot be read."""
     at = 0
     while at < len(source):
         match = _TOKEN.match(source, at)

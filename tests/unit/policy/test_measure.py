@@ -15,12 +15,14 @@ from controller.policy import ExpressionError, Measure
         ("value < before - 0.02", {"value": 0.8, "before": 0.83}, True),
         ("value > 0.9 && value > stable * 1.05", {"value": 0.95, "stable": 0.9}, True),
         ("value >= 1", {"value": 1.0}, True),
-        ("value > 0.9 || value > before", {"value": 0.95}, True),
+        ("value > 0.9 || value > before", {"value": 0.95, "before": 0.9}, True),
+        ("value / before * 2.0 > 1.0 && !(value < -before)", {"value": 0.9, "before": 0.9}, True),
+        ("(value > before ? value : before) / -stable < -1.0", {"value": 0.9, "before": 0.8, "stable": 0.5}, True),
         ("(before - value) / before > 0.05", {"value": 0.8, "before": 0.9}, True),
     ],
 )
 def test_truth(source, numbers, truth):
-    """What it comes to for these numbers; one that is not needed may be absent."""
+    """What it comes to for these numbers."""
     assert Measure(source).test(numbers) is truth
 
 
@@ -28,6 +30,46 @@ def test_an_absent_number_is_named():
     """An expression that needs what nobody knows has no value, and says which."""
     with pytest.raises(ExpressionError, match="before is not known"):
         Measure("value < before").test({"value": 0.5})
+
+
+@pytest.mark.parametrize(
+    "source", ["value > 0.5 || before > 1.0", "before > 1.0 || value > 0.5", "value > 0.5 || before / value > 1.0"]
+)
+def test_what_is_read_is_needed(source):
+    """An expression that reads a number nobody knows has no value, even where the rest of it would do."""
+    with pytest.raises(ExpressionError, match="before is not known"):
+        Measure(source).test({"value": 0.9})
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("1.0 / (value - value) > 1.0", "division by zero"),
+        ("value > 0.5 || 1.0 / (value - 0.95) > 5.0", "division by zero"),
+        ("value / -(before - before) < 1.0", "division by zero"),
+        ("!(value / before / (stable - stable) < 1.0)", "division by zero"),
+        ("value * 1e308 * 1e308 > 1.0", "not a finite number"),
+        ("value > 0.5 || (value * 1e308 * 1e308 > 1.0)", "not a finite number"),
+        ("1.0 / (value * 1e308 * 1e308) < 1.0", "not a finite number"),
+    ],
+)
+def test_what_is_no_number_proves_nothing(source, message):
+    """A division by zero, or an infinite number anywhere in it, is no truth but a missing sample."""
+    with pytest.raises(ExpressionError, match=message):
+        Measure(source).test({"value": 0.95, "before": 0.9, "stable": 0.9})
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), float("-inf")])
+def test_a_number_that_is_none(bad):
+    """What it is measured by must be finite."""
+    with pytest.raises(ExpressionError, match="not a finite number"):
+        Measure("value < 1.0 || value != 2.0").test({"value": bad})
+
+
+def test_a_ratio_asks_nothing_of_the_number_itself():
+    """A comparison with what was before alone never shows that it was good before."""
+    assert not Measure("value / before > 0.95").holds_already(0.9)
+    assert Measure("value > 0.9 && value / before > 0.95").holds_already(0.93)
 
 
 @pytest.mark.parametrize(
