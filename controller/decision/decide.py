@@ -78,6 +78,9 @@ def _winning_values(q: Question, trigger: str | None) -> dict[str, Any]:
     values: dict[str, Any] = {"corroborated_by": [met for met in facts.required if met]}
     if facts.seen:
         values["seen"] = facts.seen
+    counter = next(trigger.counter for trigger in q.policy.triggers if trigger.name == facts.name)
+    if counter is not None and counter.kind == "sum":
+        values |= {"counted": "sum", "at_least": counter.at_least, "within": counter.within}
     if facts.periods:
         values["periods"] = list(facts.periods)
     if facts.since:

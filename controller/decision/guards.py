@@ -257,7 +257,7 @@ def _asked_lately(q: Question) -> Decision | None:
     until = q.situation.asked_until
     if until is None or q.now >= until:
         return None
-    values = {"last_end": until - ASKED_AGAIN, "cooldown": ASKED_AGAIN, "until": until}
+    values = {"last_end": until - ASKED_AGAIN, "cooldown": ASKED_AGAIN, "until": until, "by": "asking"}
     return _refuse(Reason.COOLDOWN, values, at=until)
 
 

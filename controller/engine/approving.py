@@ -70,7 +70,9 @@ def not_asked(turn: Turn, r: Remediation, asking: int | None, at: datetime) -> d
         query = query.where(t.version == asking + 1)
     rows = [row for row in turn.conn.execute(query.order_by(t.version)) if row.reason in _ENDS]
     if not rows:
-        return {"ok": False, "error": f"remediation {r.id} is {r.phase}: it asks nobody"}
+        asks = r.phase is Phase.AWAITING_APPROVAL
+        other = f"your answer was to another asking than that of remediation {r.id} now"
+        return {"ok": False, "error": other if asks else f"remediation {r.id} is {r.phase}: it asks nobody"}
     last = rows[-1]
     values: dict[str, Any] = last[1] or {}
     decided = {"reason": last.reason, "at": plain(last.now)} | {key: values.get(key) for key in ("who", "why", "way")}

@@ -58,6 +58,8 @@ def answer(
     if facts.continues is not None and _triggered(decision):
         facts = _with_relapse(ledger, rules, used, policy, facts, input_seq)
         decision = decide(used.event, used.model, policy, facts, now)
+        if decision.outcome is Outcome.REMEDIATE:
+            decision = replace(decision, values={**decision.values, **_relapse_of(ledger, used, policy, facts)})
     _record(ledger, rules, used, policy, decision, facts, input_seq, attempt)
     return decision
 
@@ -142,6 +144,13 @@ def _with_relapse(
     note(ledger, rules, relapsed(before, ledger.turn.now, {"event": used.event.id}), input_seq)
     counted = situation(ledger, used, policy, rules.fleet_limit, facts.triggers, frozen=facts.frozen)
     return replace(facts, failures=counted.failures, breaker_open=counted.breaker_open)
+
+
+def _relapse_of(ledger: Ledger, used: Used, policy: Policy, facts: Situation) -> dict[str, Any]:
+    """What it relapses from: which remediation helped, when, and for how long it is on probation."""
+    before = next(past for past in ledger.past(used.key) if past.id == facts.continues)
+    left = {} if facts.start < len(policy.steps) else {"no_step_left": True}
+    return {"relapse_of": before.id, "helped": before.ended_at, "probation": policy.probation, **left}
 
 
 def decision_row(

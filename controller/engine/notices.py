@@ -12,7 +12,8 @@ from typing import Any
 
 from controller.engine.rules import Rules
 from controller.events.event import Event
-from controller.remediation import Phase, Remediation
+from controller.remediation import Cause, Phase, Remediation
+from controller.store import remediations
 from controller.store.leader import Turn
 from controller.store.outbox_rows import Note, enqueue
 from controller.store.plain import plain
@@ -40,7 +41,8 @@ def notify(
                 turn,
                 remediation,
                 page,
-                body | {"page": True, "summary": _summary(remediation, body["data"].get("link"))},
+                body
+                | {"page": True, "summary": _summary(remediation, _case(turn, remediation), body["data"].get("link"))},
             )
         )
     if rows:
@@ -95,7 +97,15 @@ def _body(turn: Turn, remediation: Remediation, values: Mapping[str, Any]) -> di
     }
 
 
-def _summary(remediation: Remediation, link: str | None) -> str:
+def _case(turn: Turn, remediation: Remediation) -> str:
+    """What is to be known of a relapse: that it is one, and of what."""
+    before = remediations.read(turn.conn, remediation.continues) if remediation.continues else None
+    if before is None or before.reason is not Cause.RELAPSED:
+        return ""
+    return f"relapse, {before.id} had helped {plain(before.ended_at)}: "
+
+
+def _summary(remediation: Remediation, case: str, link: str | None) -> str:
     """One line for a person at night."""
     model = f"{remediation.namespace}/{remediation.model}"
     step = remediation.steps[remediation.step].name
@@ -106,5 +116,5 @@ def _summary(remediation: Remediation, link: str | None) -> str:
         Phase.CANCELLED: f"step {step!r} was held for too long and given up",
     }
     ending = endings.get(remediation.phase, str(remediation.phase))
-    told = f"[{remediation.severity}] {model}: policy {remediation.policy}: {ending}"
+    told = f"[{remediation.severity}] {model}: policy {remediation.policy}: {case}{ending}"
     return f"{told}: {link}" if link else told

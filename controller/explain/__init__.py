@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
-from controller.explain.reasons import again, because, when
+from controller.explain.reasons import again, amount, because, length, relapse, when
 from controller.explain.story import told
 
 Row = Mapping[str, Any]
@@ -251,8 +251,13 @@ def _answer(attempts: Sequence[Row], question: Row | None, model: str | None) ->
 
 def _acted(decision: Row, values: Row) -> str:
     parts = [f"trigger {decision.get('trigger')} was true and no guard refused"]
-    if values.get("seen"):
+    if values.get("counted") == "sum":
+        needed = f"{amount(values.get('at_least'))} are needed within {length(values.get('within'))}"
+        parts.append(f"the newest that were counted come to {amount(values.get('seen'))}, and {needed}")
+    elif values.get("seen"):
         parts.append(f"{values['seen']} events counted")
+    if said := relapse(values):
+        parts.append(said)
     if values.get("since"):
         parts.append(f"its condition is open since {when(values['since'])}")
     if values.get("corroborated_by"):

@@ -32,9 +32,24 @@ def roughly(value: Any) -> str:
     return "".join(re.findall(r"\d+[a-z]+", length(value))[:2]) or length(value)
 
 
+def amount(value: Any) -> str:
+    """A count or a sum: `1000`, and not `1000.0`."""
+    return str(int(value)) if isinstance(value, float) and value.is_integer() else str(value)
+
+
 def listed(items: Any) -> str:
     """Several names in a row, by commas."""
     return ", ".join(str(item) for item in items) if isinstance(items, list | tuple) else str(items)
+
+
+def relapse(values: Row) -> str:
+    """What a decision relapses from; '': it is a case of its own."""
+    if not values.get("relapse_of"):
+        return ""
+    return (
+        f"a relapse: remediation {values['relapse_of']} had helped {when(values.get('helped'))}, and a trigger "
+        f"became true again within its probation of {length(values.get('probation'))}"
+    )
 
 
 # ── reasons ─────────────────────────────────────────────────────────────────────────────────────
@@ -117,18 +132,18 @@ def _accumulating(values: Row) -> str:
     if values.get("every"):
         counted = f" ({', '.join(values['periods'])})" if values.get("periods") else ""
         return (
-            f"{values.get('seen')} of the {values['at_least']} periods of {length(values['every'])} that are needed "
-            f"without a break came so far{counted}"
+            f"{amount(values.get('seen'))} of the {amount(values['at_least'])} periods of {length(values['every'])} "
+            f"that are needed without a break came so far{counted}"
         )
     if values.get("counted") == "sum":
         return (
-            f"{values.get('seen')} of the {values['at_least']} that are needed within {length(values.get('within'))} "
-            f"came together so far, this event's included"
+            f"the sum is {amount(values.get('seen'))} of the {amount(values['at_least'])} that are needed within "
+            f"{length(values.get('within'))} so far, this event's included"
         )
     if "at_least" in values:
         return (
-            f"{values.get('seen')} of the {values['at_least']} that are needed within {length(values.get('within'))} "
-            f"came so far, this event included"
+            f"{amount(values.get('seen'))} of the {amount(values['at_least'])} that are needed within "
+            f"{length(values.get('within'))} came so far, this event included"
         )
     if values.get("since") is None:
         return f"it opened no condition that could last {length(values.get('sustained'))}"
@@ -198,7 +213,13 @@ def _budget_exhausted(values: Row) -> str:
 
 
 def _cooldown(values: Row) -> str:
-    if by := values.get("by"):
+    if (by := values.get("by")) == "asking":
+        return (
+            f"people were asked, and at {when(values.get('last_end'))} it was a no, by word or for want of an answer; "
+            f"nobody is asked by this policy about {values['about']} for {length(values.get('cooldown'))} after that, "
+            f"until {when(values.get('until'))}"
+        )
+    if by:
         return (
             f"a {by} came {when(values.get('last_end'))}; "
             f"cooldown {length(values.get('cooldown'))} lifts {when(values.get('until'))}"

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from controller.explain.reasons import because, length, listed, when
+from controller.explain.reasons import because, length, listed, relapse, when
 from controller.remediation import Cause
 
 Row = Mapping[str, Any]
@@ -50,6 +50,10 @@ _WAYS = {"page": " on the page", "command": " with the command", "api": " throug
 def _decided(t: _Turn) -> str:
     waits = t.values.get("waits_for")
     behind = f", once remediation {waits} has been stopped for it" if waits else ""
+    if said := relapse(t.values):
+        follows = "no step is left behind the one that helped" if t.values.get("no_step_left") else ""
+        comes = f"{follows}, so people are told" if follows else f"{t.step} comes next, behind the one that helped"
+        return f"decided: {said}; {comes}{behind}"
     return f"decided; {t.step} comes first{behind}"
 
 

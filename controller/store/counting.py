@@ -18,7 +18,10 @@ Rows = Collection[tuple[datetime, Any]]
 
 @dataclass(frozen=True, slots=True)
 class Tally:
-    """How much there is, at most what is asked for; `periods` names those that were counted, newest first."""
+    """How much there is, at most what is asked for; of a sum, what the newest come to that reach it.
+
+    `periods` names those that were counted, newest first.
+    """
 
     seen: float
     periods: tuple[str, ...] = ()
@@ -52,7 +55,22 @@ def tally(counter: Counter, evidence: Rows, alive: Callable[[], Rows], floor: da
         found = streak(seen, looked, counter.periods, ignore=counter.ignore)[: int(counter.at_least)]
         return Tally(len(found), tuple(map(counter.periods.named, found)))
     if counter.kind == "sum":
-        total = min(fsum(value for _, value in rows), counter.at_least)
+        total = _sum(rows, counter.at_least)
         return Tally(int(total) if float(total).is_integer() else total)
     count = len({repr(value) for _, value in rows}) if counter.kind == "distinct" else len(rows)
     return Tally(min(count, int(counter.at_least)))
+
+
+def _sum(rows: Rows, enough: float) -> float:
+    """The sum; of more than enough that of the newest up to the one that completed it, however many were read."""
+    total = fsum(value for _, value in rows)
+    if total < enough:
+        return total
+    counted: list[float] = []
+    reached = 0.0
+    for _, value in sorted(rows, reverse=True):
+        counted.append(value)
+        reached += value
+        if reached >= enough:
+            break
+    return max(fsum(counted), enough)

@@ -71,7 +71,9 @@ REASONS: list[tuple[Reason, dict[str, Any], str]] = [
     (Reason.ACCUMULATING, {"seen": 2, "at_least": 3, "within": "3d", "every": "1d", "periods": ["2026-03-01", "2026-02-28"]},
      "2 of the 3 periods of 1d that are needed without a break came so far (2026-03-01, 2026-02-28)"),
     (Reason.ACCUMULATING, {"seen": 800, "at_least": 10_000, "within": "60d", "counted": "sum"},
-     "800 of the 10000 that are needed within 60d came together so far, this event's included"),
+     "the sum is 800 of the 10000 that are needed within 60d so far, this event's included"),
+    (Reason.ACCUMULATING, {"seen": 2.5, "at_least": 1000.0, "within": "60d", "counted": "sum"},
+     "the sum is 2.5 of the 1000 that are needed within 60d so far, this event's included"),
     (Reason.STALE, {"why": "done_since", "ended": NOON},
      "the model was trained, or deployed, at 2026-03-01 12:00:00 UTC: what was due is done"),
     (Reason.IN_PROGRESS, {"remediation": "r-abc", "until": None},
@@ -88,6 +90,9 @@ REASONS: list[tuple[Reason, dict[str, Any], str]] = [
     (Reason.COOLDOWN, {"last_end": NOON, "cooldown": "24h", "until": LATER},
      ("the last changing remediation of ml/salary-predictor ended 2026-03-01 12:00:00 UTC; cooldown 24h lifts 2026-03-02 "
      "12:00:00 UTC")),
+    (Reason.COOLDOWN, {"last_end": NOON, "cooldown": "1d", "until": LATER, "by": "asking"},
+     ("people were asked, and at 2026-03-01 12:00:00 UTC it was a no, by word or for want of an answer; nobody is asked by "
+     "this policy about ml/salary-predictor for 1d after that, until 2026-03-02 12:00:00 UTC")),
     (Reason.FLEET_LIMIT, {"active": 5, "limit": 5},
      "5 remediations are active in the whole installation; the fleet's limit is 5"),
     (Reason.SHARED_CAUSE, {"cause": "dataset=feast:t", "models": 7, "condition": "c-1", "until": NOON},
@@ -110,6 +115,15 @@ REASONS: list[tuple[Reason, dict[str, Any], str]] = [
     (Reason.POISON, {"error": "killed"},
      "deciding it killed the process that tried; the event stays in quarantine until replayed"),
 ]  # fmt: skip
+
+
+def test_a_sum_that_was_reached() -> None:
+    """Of a sum the sum is told, and what was needed: not a number of events."""
+    values = {"seen": 1200, "counted": "sum", "at_least": 1000.0, "within": "1h"}
+    row = decision(outcome="remediate", reason=None, values=values, remediation="r-1")
+    (answer,) = explain_event(EVENT, [row]).answers
+    assert "the newest that were counted come to 1200, and 1000 are needed within 1h" in answer.sentence
+    assert "events counted" not in answer.sentence
 
 
 @pytest.mark.parametrize(
@@ -172,6 +186,13 @@ def test_time_and_happening_are_both_told() -> None:
 # cause, from, to, step (after), values, sentence; the steps are retrain, recalibrate, page
 STORY: list[tuple[Cause, str, str, int, dict[str, Any], str]] = [
     (Cause.DECIDED, "", "Pending", 0, {"decision": 4}, "decided; step 1 (retrain) comes first"),
+    (Cause.DECIDED, "", "Pending", 1, {"decision": 4, "relapse_of": "r-1", "helped": NOON, "probation": "5m"},
+     ("decided: a relapse: remediation r-1 had helped 2026-03-01 12:00:00 UTC, and a trigger became true again within its "
+     "probation of 5m; step 2 (recalibrate) comes next, behind the one that helped")),
+    (Cause.DECIDED, "", "Pending", 2,
+     {"decision": 4, "relapse_of": "r-1", "helped": NOON, "probation": "5m", "no_step_left": True},
+     ("decided: a relapse: remediation r-1 had helped 2026-03-01 12:00:00 UTC, and a trigger became true again within its "
+     "probation of 5m; no step is left behind the one that helped, so people are told")),
     (Cause.AUDITED, "", "Audited", 0, {}, "recorded only: the policy is in mode audit, nothing was done"),
     (Cause.STARTED, "Pending", "Running", 0, {}, "step 1 (retrain) started"),
     (Cause.HELD, "Pending", "Pending", 1, {"held": "paused", "id": "p-1", "scope": "all", "until": None, "why": "stop"},

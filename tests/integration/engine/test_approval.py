@@ -104,10 +104,12 @@ def test_people_are_asked_again_a_day_later_at_the_earliest(stage: Staged, how: 
         scene.advance("3h")
     ended = scene.clock()
     assert scene.trail()[-1] == f"Cancelled {'rejected' if how == 'reject' else 'expired'}"
-    scene.send(feature="b")
+    second = scene.send(feature="b")
     scene.advance("23h")
     assert len(scene.remediations()) == 1
     assert scene.story(first)[-1] == "cooldown"
+    values = scene.decisions(second)[-1].values
+    assert (values["by"], values["cooldown"]) == ("asking", "1d")
     scene.advance("1h")
     assert len(scene.remediations()) == 2
     assert scene.remediation().started_at - ended == timedelta(days=1)
@@ -260,6 +262,15 @@ def test_who_is_not_asked_hears_so(stage: Staged):
     scene.send()
     assert answer(scene, "approve")["error"].endswith("is Succeeded: it asks nobody")
     assert scene.act("reject", "remediation", "r-aaaaaaaaaaaa")["error"] == "no remediation r-aaaaaaaaaaaa"
+
+
+def test_an_answer_to_another_asking_hears_so(stage: Staged):
+    """An answer to what was never asked is told that, and not that nobody is asked."""
+    scene = stage(policy(ASKS))
+    scene.send()
+    told = answer(scene, "approve", asking=scene.remediation().version + 7)
+    assert told["error"] == f"your answer was to another asking than that of remediation {scene.remediation().id} now"
+    assert scene.remediation().phase == "AwaitingApproval"
 
 
 def test_cancelled_while_awaiting_is_a_persons_no(stage: Staged):

@@ -147,7 +147,10 @@ def test_labels_add_up(stage_on_both: Staged):
     assert (row.reason, row.values["seen"], row.values["at_least"]) == ("accumulating", 6000, 10_000)
     scene.advance("50d")
     scene.crash()
-    assert scene.story(scene.send(LABELS, count=4000)) == ["remediate"]
+    enough = scene.send(LABELS, count=4200)
+    assert scene.story(enough) == ["remediate"]
+    told = values(scene, enough)
+    assert (told["seen"], told["counted"], told["at_least"], told["within"]) == (10_200, "sum", 10_000, "60d")
     scene.advance("2h")
     assert values(scene, scene.send(LABELS, count=500))["seen"] == 500
     compare(scene)

@@ -1,5 +1,9 @@
 """A trigger that becomes true again soon after it helped: the ladder goes on where it stood."""
 
+from typing import Any
+
+from controller import schema
+from tests.integration.engine.again import compare
 from tests.integration.engine.scene import MODEL, Scene, Staged, policy
 
 CHECK = "verify: [{command: {argv: [check]}, settle: 1m, for: 0s}]"
@@ -31,6 +35,16 @@ def test_it_goes_on_at_the_next_step(stage):
     assert (after.continues, after.step, after.phase) == (before.id, 1, "Succeeded")
     assert scene.trail(before.id)[-1] == "Succeeded relapsed"
     assert (before.phase, before.verdict, before.failed_at is not None) == ("Succeeded", "recovered", True)
+    told = values(scene, after.id)
+    assert (told["relapse_of"], told["probation"], told["helped"] is not None) == (before.id, "1d", True)
+    compare(scene)
+
+
+def values(scene: Scene, remediation: str) -> dict[str, Any]:
+    """What is known of why it was decided."""
+    t = schema.transitions.c
+    found: dict[str, Any] = scene.rows(schema.transitions, t.remediation_id == remediation)[0]._mapping["values"]
+    return found
 
 
 def test_after_the_probation_it_begins_anew(stage):
@@ -57,6 +71,10 @@ def test_where_no_step_is_left_people_are_told(stage):
     found = scene.remediation()
     assert (found.phase, found.reason, found.step, found.changing) == ("Escalated", "paged", 1, False)
     assert len(scene.world.acted) == 1
+    before = scene.remediations()[0]
+    assert (values(scene, found.id)["relapse_of"], values(scene, found.id)["no_step_left"]) == (before.id, True)
+    (page,) = [row.body["summary"] for row in scene.outbox() if row.body.get("page")]
+    assert f"relapse, {before.id} had helped " in page
 
 
 def test_limits_hold_what_changes(stage):
