@@ -31,6 +31,10 @@ class NoNumber(ModelmendError):
     """Prometheus gave no one number; the message says why."""
 
 
+class NoQuestion(NoNumber):
+    """Prometheus cannot read the query, or it is no number by its form: asking later changes nothing of that."""
+
+
 class Prometheus:
     """A client. Safe to share between threads.
 
@@ -51,7 +55,7 @@ class Prometheus:
         if kind == "scalar":
             return _number(result)
         if kind != "vector" or not isinstance(result, list):
-            raise NoNumber(f"want one number, the query gives a {kind}")
+            raise NoQuestion(f"want one number, the query gives a {kind}")
         return _number(_only(result).get("value"))
 
     def mean(self, query: str, start: datetime, end: datetime, every: timedelta, cancelled: threading.Event) -> float:
@@ -128,7 +132,8 @@ def _data(answer: Answer, target: str) -> dict[str, Any]:
         why = one_line(str(told.get("error") or ""))[:_SHOWN] or (
             "no JSON of Prometheus" if answer.status == 200 else ""
         )
-        raise NoNumber(f"{said}: {why}" if why else said)
+        bad = answer.status == 400 and told.get("errorType") == "bad_data"
+        raise (NoQuestion if bad else NoNumber)(f"{said}: {why}" if why else said)
     if told.get("isPartial"):
         raise NoNumber(f"{said}: only a part of the data was at hand")
     data = told.get("data")

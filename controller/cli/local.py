@@ -60,7 +60,7 @@ def serve(arguments: argparse.Namespace) -> int:
 def check(arguments: argparse.Namespace) -> int:
     """`modelmend check`: every problem of the files, 2 where there is one; warnings change nothing of that."""
     from controller.events.types import EventTypes
-    from controller.policy import Installation, build_set, policy_warnings, read_documents
+    from controller.policy import Installation, build_set, freeze_warnings, policy_warnings, read_documents
     from controller.settings import Settings
 
     flags = {name: getattr(arguments, name) for name in ("kubernetes", "kubeconfig", "context")}
@@ -81,6 +81,7 @@ def check(arguments: argparse.Namespace) -> int:
         problems += _ask_cluster(settings, found)
     periods = {source: sender.period for source, sender in settings.senders.items() if sender.period is not None}
     warnings = list(policy_warnings(found.policies, periods))
+    warnings += freeze_warnings(found, datetime.now(UTC))
     if as_json(arguments):
         told = {"ok": not problems, "problems": list(map(str, problems)), "warnings": warnings}
         print_json({**told, **_ahead(found)})

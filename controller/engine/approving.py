@@ -45,6 +45,11 @@ def lapsed(rules: Rules, r: Remediation) -> Refusal | None:
     """Why an asking, or a yes that has not been acted on, is void: its policy's text is no longer in force."""
     if r.phase is not Phase.AWAITING_APPROVAL and not r.approved:
         return None
+    return outdated_text(rules, r)
+
+
+def outdated_text(rules: Rules, r: Remediation) -> Refusal | None:
+    """Void, since the text of its policy is no longer in force; None: it is."""
     policy = rules.policy(r.policy_ns, r.policy)
     if policy is not None and policy.digest == r.policy_digest:
         return None

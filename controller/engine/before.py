@@ -1,7 +1,8 @@
 """Whether there is anything to mend: how it was before the first rung, where that is verified by a query.
 
 The number is asked for by a worker, outside of any transaction, and recorded as an observation;
-the look that follows finds it here. Where it cannot be had, the step starts all the same.
+the look that follows finds it here. Where it cannot be had, the step starts all the same; where
+the query is none, it is held.
 """
 
 from __future__ import annotations
@@ -21,16 +22,22 @@ AGAIN = timedelta(minutes=1)
 """After so long it is asked again where nothing was recorded: the process that asked is gone."""
 
 
+ASKED_ANEW = timedelta(minutes=5)
+"""A query that was no question is asked again so often, while the step is held for it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Before:
     """What is known of before.
 
     :ivar good: it is shown by these values that nothing is degraded.
     :ivar asked_until: it is not known yet, and is looked for again then at the latest.
+    :ivar unaskable: why a query is no question to Prometheus; nothing would ever show whether the step helped.
     """
 
     good: dict[str, Any] | None = None
     asked_until: datetime | None = None
+    unaskable: str | None = None
 
 
 def ask_before(ledger: Ledger, policy: Policy, r: Remediation) -> Before:
@@ -44,6 +51,8 @@ def ask_before(ledger: Ledger, policy: Policy, r: Remediation) -> Before:
     for at, query in queries:
         if at not in known:
             return Before(asked_until=now + AGAIN)
+        if known[at].state == "unknown":
+            return Before(unaskable=known[at].message)
         number = known[at].numbers.get("before")
         if number is None or not query.recovered.holds_already(number):
             return Before()

@@ -28,32 +28,45 @@ _WORSE = "ml.performance.degraded"
 _GOOD = frozenset({"ml.performance.recovered", "ml.monitor.checked"})
 
 
-def judge_late(ledger: Ledger, rules: Rules, used: Used, input_seq: int) -> None:
-    """Have the labels that an event carries judge the model's provisional remediations that they are about."""
+def judge_late(ledger: Ledger, rules: Rules, used: Used, input_seq: int) -> list[dict[str, str]]:
+    """Have the labels that an event carries judge the model's provisional remediations that they are about.
+
+    Gives each of these with what it was called, or `why_not`.
+    """
+    told: list[dict[str, str]] = []
     if used.event.type != _WORSE and used.event.type not in _GOOD:
-        return
+        return told
     for past in list(ledger.past(used.key)):
         r = remediations.read(ledger.turn.conn, past.id) if past.confirm_until is not None else None
-        if r is None or r.rung.confirm is None or not _about(ledger, used, r, r.rung.confirm.metric):
+        if r is None or r.rung.confirm is None:
             continue
+        if why := _not_about(ledger, used, r, r.rung.confirm.metric):
+            told.append({"remediation": r.id, "why_not": why})
+            continue
+        good = used.event.type in _GOOD
+        told.append({"remediation": r.id, "called": str(Cause.CONFIRMED if good else Cause.CONFIRMED_WORSE)})
         values = {"event": used.event.id, "metric": r.rung.confirm.metric, "value": used.event.data.get("value")}
         if used.event.type in _GOOD:
             note(ledger, rules, confirmed(r, ledger.turn.now, values), input_seq)
         else:
             _worse(ledger, rules, used, r, values, input_seq)
+    return told
 
 
-def _about(ledger: Ledger, used: Used, r: Remediation, metric: str) -> bool:
-    """Whether these labels are of the metric, and of the version that was brought, or of a time after the action."""
+def _not_about(ledger: Ledger, used: Used, r: Remediation, metric: str) -> str:
+    """Why these labels are not of the metric, and of the version brought or a time after the action; '': they are."""
     data = used.event.data
     if data.get("metric") != metric or r.action_ended is None:
-        return False
+        return f"it waits for labels of {metric}"
     brought = _brought(ledger, r)
     if used.event.version is not None and brought is not None:
-        return brought in spellings(used.event, used.model)
+        same = brought in spellings(used.event, used.model)
+        return "" if same else f"it brought {brought}, and this is about {used.event.version}"
     window = data.get("window")
     start = _moment(window.get("start")) if isinstance(window, dict) else None
-    return start is not None and start >= r.action_ended
+    if start is None:
+        return "the event names no version that was brought, and no `window` with a start"
+    return "" if start >= r.action_ended else "its `window` begins before the action ended"
 
 
 def _moment(text: Any) -> datetime | None:

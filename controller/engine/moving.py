@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from controller.decision import Happening, Reason, hold
-from controller.engine.approving import asked_for, lapsed
-from controller.engine.before import ask_before
+from controller.decision import Happening, Reason, Refusal, hold
+from controller.engine.approving import asked_for, lapsed, outdated_text
+from controller.engine.before import ASKED_ANEW, ask_before
 from controller.engine.judging import judge
 from controller.engine.learning import learn_verified
 from controller.engine.notices import notify
@@ -108,6 +108,11 @@ def _tick(ledger: Ledger, rules: Rules, r: Remediation) -> tuple[Tick | None, Ju
         before = ask_before(ledger, policy, r)
         if before.asked_until is not None:
             return None, Judgement(None, {}, before.asked_until, sample_due=True), before.asked_until
+        if before.unaskable is not None:
+            refusal = outdated_text(rules, r) or Refusal(
+                Reason.CONDITION_ERROR, {"query": before.unaskable}, final=False
+            )
+            return Tick(refusal=refusal), None, ledger.turn.now + ASKED_ANEW
         return Tick(not_degraded=before.good, approval=asked, serving=used.state.serving), None, wake
     if r.phase is Phase.VERIFYING:
         judgement = judge(ledger, r)

@@ -50,10 +50,11 @@ def use(
     ended = _move(ledger, rules, event, seq) if event.type != DUE else set()  # which says nothing of the model
     learn_told(ledger, rules, event)
     uses = rules.uses(ledger, seq, event)
+    late: list[dict[str, str]] = []
     for used in uses:
         _observe_for_proof(ledger, used, input_seq, event.time)
         _keep_life(ledger, rules, used)
-        judge_late(ledger, rules, used, input_seq)
+        late += judge_late(ledger, rules, used, input_seq)
     asked = [(policy, used) for used in uses for policy in rules.triggered(used)]
     asked.sort(key=lambda pair: rank(pair[0]))  # stable: for each policy its models in their order
     decisions = [
@@ -64,7 +65,7 @@ def use(
         notify_fleet(ledger.turn, rules.receivers, event)
     woken = [question for used in uses for question in _wake(ledger, rules, event, used.key, ended)]
     if not asked:
-        decisions.append(("", _unmatched(ledger, seq, event, uses, input_seq, attempt, woken)))
+        decisions.append(("", _unmatched(ledger, seq, event, uses, input_seq, attempt, woken, late)))
     for used in uses:
         _look_again(ledger, used.key)
     ledger.decided(seq, input_seq)
@@ -178,9 +179,17 @@ def _moment(event: Event, seq: int, subject: Subject, now: datetime) -> Conditio
 
 
 def _unmatched(
-    ledger: Ledger, seq: int, event: Event, uses: list[Used], input_seq: int, attempt: int, woken: list[Question]
+    ledger: Ledger,
+    seq: int,
+    event: Event,
+    uses: list[Used],
+    input_seq: int,
+    attempt: int,
+    woken: list[Question],
+    late: list[dict[str, str]],
 ) -> Decision:
     told: dict[str, object] = {"woken": [f"{q.policy_ns}/{q.policy}" for q in woken]} if woken else {}
+    told |= {"labels": late} if late else {}
     if event.model is None:
         model = Model.bare(event.namespace or "", "")
         values = {"dataset": event.dataset, "models": len(uses), **told}

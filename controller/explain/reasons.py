@@ -74,7 +74,7 @@ def _unknown_model(values: Row) -> str:
 
 _OF_POLICIES = {
     "policy_gone": "the policy that asked is no longer in force",
-    "policy_changed": "the policy's text was changed meanwhile, and what a person is asked about is one text",
+    "policy_changed": "the policy's text was changed meanwhile, and what was decided, or asked, was by one text",
 }
 
 
@@ -118,6 +118,10 @@ def _too_few_samples(values: Row) -> str:
 
 
 def _condition_error(values: Row) -> str:
+    if values.get("query"):
+        return (
+            f"the query of its verification cannot be asked, so nothing would show whether it helped: {values['query']}"
+        )
     expression = f" `{values['when']}`" if values.get("when") else ""
     return f"the expression{expression} could not be evaluated: {values.get('error')}"
 
@@ -245,9 +249,19 @@ def _shared_cause(values: Row) -> str:
     )
 
 
+def _of_labels(told: Row) -> str:
+    """What labels said of a remediation that waits for them, or why nothing."""
+    if told.get("called"):
+        word = "confirmed that it helped" if told["called"] == "confirmed" else "said that the model is worse"
+        return f"its labels had the last word on remediation {told['remediation']}: they {word}"
+    waiting = f"remediation {told['remediation']}, which `confirm` holds open"
+    return f"its labels say nothing of {waiting}: {told.get('why_not')}"
+
+
 def _no_policy_matched(values: Row) -> str:
     woken = values.get("woken") or values.get("questions")
     more = f"; it woke the open question of {listed(woken)}" if woken else ""
+    more += "".join(f"; {_of_labels(told)}" for told in values.get("labels") or ())
     if values.get("dataset"):
         if not (models := values.get("models")):
             return f"no model in force reads it{more}"

@@ -41,7 +41,8 @@ def _said(values: Row) -> str:
 
 def _by(values: Row) -> str:
     way = _WAYS.get(str(values.get("way") or ""), "")
-    return f"{values.get('who') or 'somebody'}{way} (“{values.get('why') or 'no comment'}”)"
+    said = f" (“{values['why']}”)" if values.get("why") else " without a comment"
+    return f"{values.get('who') or 'somebody'}{way}{said}"
 
 
 _WAYS = {"page": " on the page", "command": " with the command", "api": " through the API"}

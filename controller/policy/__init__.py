@@ -75,4 +75,5 @@ from controller.policy.types import Step as Step
 from controller.policy.types import Trigger as Trigger
 from controller.policy.types import Verification as Verification
 from controller.policy.types import WorkflowAction as WorkflowAction
+from controller.policy.warnings import freeze_warnings as freeze_warnings
 from controller.policy.warnings import policy_warnings as policy_warnings

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from controller.policy import Measure, Unfillable, fill
-from controller.prometheus import NoNumber, Prometheus
+from controller.prometheus import NoNumber, NoQuestion, Prometheus
 from controller.verify.sample import Sample
 
 NO_PROMETHEUS = "no Prometheus: set prometheus.url"
@@ -66,6 +66,8 @@ def _only_before(
 ) -> Sample:
     try:
         return Sample("measured", "", {"before": before(verification, told, cancelled, prometheus)})
+    except NoQuestion as error:
+        return Sample("unknown", str(error))
     except (NoNumber, Unfillable) as error:
         return Sample("missing", str(error))
 

@@ -13,7 +13,7 @@ from urllib.parse import parse_qs
 
 import pytest
 
-from controller.prometheus import NoNumber, Prometheus
+from controller.prometheus import NoNumber, NoQuestion, Prometheus
 from controller.settings import Prometheus as Settings
 from tests.integration.http_double import DROP, HANG, HttpDouble, Reply
 
@@ -126,6 +126,18 @@ def test_headers_and_token(tmp_path):
 def test_what_is_no_number(reply, reason):
     """Each says why in words."""
     assert why(reply) == reason
+
+
+def test_what_is_no_question():
+    """A query that Prometheus cannot read, or that gives no number by its form, is told from what may pass."""
+    unread = Reply(400, b'{"status":"error","errorType":"bad_data","error":"parse error"}')
+    for reply in (unread, matrix("1")):
+        with HttpDouble(reply) as double, pytest.raises(NoQuestion):
+            asked(double)
+    for reply in (vector(), Reply(503, b""), Reply(400, b"proxy")):
+        with HttpDouble(reply) as double, pytest.raises(NoNumber) as raised:
+            asked(double)
+        assert not isinstance(raised.value, NoQuestion)
 
 
 def test_nobody_there():

@@ -110,6 +110,11 @@ REASONS: list[tuple[Reason, dict[str, Any], str]] = [
     (Reason.NO_POLICY_MATCHED, {"model": "salary-predictor", "namespace": "ml", "woken": ["ml/retrain"]},
      ("no policy in force selects ml/salary-predictor and has a trigger of this type; it woke the open question of "
      "ml/retrain")),
+    (Reason.NO_POLICY_MATCHED, {"model": "salary-predictor", "labels": [
+        {"remediation": "r-1", "called": "confirmed_worse"}, {"remediation": "r-2", "why_not": "it waits for labels of f1"}]},
+     ("no policy in force selects ml/salary-predictor and has a trigger of this type; its labels had the last word on "
+     "remediation r-1: they said that the model is worse; its labels say nothing of remediation r-2, which `confirm` holds "
+     "open: it waits for labels of f1")),
     (Reason.INTERNAL_ERROR, {"error": "KeyError('x')"},
      "deciding it failed twice (KeyError('x')); the event is in quarantine"),
     (Reason.POISON, {"error": "killed"},

@@ -3,6 +3,7 @@
 import pytest
 
 from controller import schema
+from tests.integration.engine.again import compare
 from tests.integration.engine.objects import Objects
 from tests.integration.engine.scene import CHECKED, DEGRADED, RECOVERED, Scene, Staged, policy
 
@@ -65,19 +66,39 @@ def test_confirmed_by_their_window(scene):
     assert first(scene) == "Succeeded confirmed recovered"
 
 
+def said(scene: Scene) -> list[dict[str, str]]:
+    """What the newest decision tells of the labels."""
+    d = schema.decisions.c
+    last = scene.rows(schema.decisions, d.reason == "no_policy_matched", order=d.id)[-1]
+    found: list[dict[str, str]] = last._mapping["values"]["labels"]
+    return found
+
+
+@pytest.mark.parametrize(("kind", "word"), [(RECOVERED, "confirmed"), (DEGRADED, "confirmed_worse")])
+def test_the_labels_are_told_what_they_did(scene, kind, word):
+    """Of labels that no policy answers it is recorded which remediation they judged, and how."""
+    labels(scene, kind, modelVersion="v5")
+    assert said(scene) == [{"remediation": scene.remediations()[0].id, "called": word}]
+    compare(scene)
+
+
 @pytest.mark.parametrize(
-    "told",
+    ("told", "why"),
     [
-        {"metric": "auc", "modelVersion": "v5"},
-        {"modelVersion": "v4"},
-        {"window": {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}},
-        {},
+        ({"metric": "auc", "modelVersion": "v5"}, "it waits for labels of f1"),
+        ({"modelVersion": "v4"}, "it brought v5, and this is about v4"),
+        (
+            {"window": {"start": "2020-01-01T00:00:00Z", "end": "2020-01-02T00:00:00Z"}},
+            "its `window` begins before the action ended",
+        ),
+        ({}, "the event names no version that was brought, and no `window` with a start"),
     ],
 )
-def test_what_says_nothing_of_it(scene, told):
-    """Another metric, another version, a time before the action, or nothing of either, judges nothing."""
+def test_what_says_nothing_of_it(scene, told, why):
+    """Another metric, another version, a time before the action, or nothing of either, judges nothing, and is told so."""
     labels(scene, RECOVERED, **told)
     assert first(scene) == "Succeeded provisional none"
+    assert [row["why_not"] for row in said(scene)] == [why]
 
 
 def test_confirmed_worse(scene):

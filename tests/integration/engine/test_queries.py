@@ -8,7 +8,7 @@ from controller import schema
 from controller.durations import parse_duration
 from tests.conftest import NOON
 from tests.integration.engine.again import compare
-from tests.integration.engine.scene import DEGRADED, LABELS, Scene, Staged, policy
+from tests.integration.engine.scene import DEGRADED, LABELS, MODEL, Scene, Staged, policy
 
 QUERY = """{query: 'avg_over_time(accuracy{model="$model",version="$version"}[5m])', recovered: value >= 0.92,
  every: 1m, settle: 10m, for: 5m, within: 1h}"""
@@ -134,6 +134,36 @@ def test_what_is_well_is_asked_again_within_reason(stage: Staged):
     scene.advance("1m")
     assert scene.story(event) == ["remediate", "remediate"]
     assert scene.trail() == ["Pending decided", "Cancelled not_degraded"]
+
+
+def test_a_query_that_is_none_starts_nothing(stage_on_both: Staged):
+    """What Prometheus cannot read could never show that it helped: the step is held, and people are told in the end."""
+    scene = stage_on_both(policy(steps(**PLAIN)))
+    scene.world.values = lambda query, time: "answered 400: parse error"
+    scene.send()
+    assert scene.trail() == ["Pending decided", "Pending held"]
+    assert why(scene)["query"] == "answered 400: parse error"
+    scene.advance("23h")
+    assert (scene.world.acted, scene.remediation().phase) == ([], "Pending")
+    scene.advance("1h")
+    assert scene.trail()[2:3] == ["Cancelled held"]
+    assert scene.world.acted == []
+    compare(scene)
+
+
+def test_a_query_that_was_none_is_mended(stage: Staged):
+    """Once Prometheus can read it the step starts; a new text of the policy is decided anew."""
+    scene = stage(policy(steps(**PLAIN)))
+    scene.world.values = lambda query, time: "answered 400: parse error"
+    event = scene.send()
+    scene.adopt(MODEL, policy(steps(**PLAIN, accuracy="precision") + "\nlimits: {cooldown: 1m}"))
+    scene.advance("10m")
+    assert scene.trail(scene.remediations()[0].id)[-1] == "Cancelled over"
+    assert scene.story(event)[-1] == "remediate"
+    assert scene.world.acted == []
+    scene.world.values = lambda query, time: 0.8
+    scene.advance("10m")
+    assert len(scene.world.acted) == 1
 
 
 def test_what_is_degraded_is_mended(stage_on_both: Staged):

@@ -19,7 +19,7 @@ from controller import actions, verify
 from controller.actions import Outcome
 from controller.engine.loop import Engine
 from controller.engine.working import _Job
-from controller.prometheus import NoNumber
+from controller.prometheus import NoNumber, NoQuestion
 from controller.remediation import Intent
 from controller.verify import Sample
 
@@ -104,7 +104,7 @@ class World:
         self.asked.append((query, time))
         found = self.values(query, time)
         if isinstance(found, str):
-            raise NoNumber(found)
+            raise (NoQuestion if "parse error" in found else NoNumber)(found)
         return found
 
     def mean(self, query: str, start: datetime, end: datetime, every: timedelta, cancelled: threading.Event) -> float:
