@@ -23,13 +23,13 @@ _ENDS = frozenset(
     {Cause.APPROVED, Cause.REJECTED, Cause.EXPIRED, Cause.OVER, Cause.CANCELLED, Cause.HELD, Cause.PREEMPTED}
 )
 _WORDS = {
-    Cause.APPROVED: "it was approved",
-    Cause.REJECTED: "it was rejected",
-    Cause.EXPIRED: "nobody answered in time, and that is a no",
-    Cause.OVER: "what it was asked about is over",
-    Cause.CANCELLED: "it was cancelled",
-    Cause.HELD: "it was held for too long and given up",
-    Cause.PREEMPTED: "an urgent remediation took the model over",
+    Cause.APPROVED: "it was approved{by} at {at}",
+    Cause.REJECTED: "it was rejected{by} at {at}",
+    Cause.EXPIRED: "nobody answered in time, which was a no from {at} on",
+    Cause.OVER: "what it was asked about has been over since {at}",
+    Cause.CANCELLED: "it was cancelled{by} at {at}",
+    Cause.HELD: "it was held for too long, and given up at {at}",
+    Cause.PREEMPTED: "an urgent remediation took the model over at {at}",
 }
 
 
@@ -82,7 +82,7 @@ def not_asked(turn: Turn, r: Remediation, asking: int | None, at: datetime) -> d
     values: dict[str, Any] = last[1] or {}
     decided = {"reason": last.reason, "at": plain(last.now)} | {key: values.get(key) for key in ("who", "why", "way")}
     by = f" by {values['who']}" if values.get("who") else ""
-    error = f"{_WORDS[Cause(last.reason)]}{by} at {plain(last.now)}"
+    error = _WORDS[Cause(last.reason)].format(by=by, at=plain(last.now))
     if r.phase is Phase.AWAITING_APPROVAL:
         error += "; it asks about another step now"
     return {"ok": False, "error": error, "decided": decided}

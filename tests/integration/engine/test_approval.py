@@ -124,7 +124,7 @@ def test_it_expires_to_a_no_and_a_late_answer_is_told_so(stage_on_both: Staged):
     scene.clock.now += timedelta(hours=24)
     late = answer(scene, "approve")
     assert not late["ok"]
-    assert late["error"].startswith("nobody answered in time, and that is a no at ")
+    assert late["error"].startswith("nobody answered in time, which was a no from ")
     assert scene.trail()[-1] == "Cancelled expired"
     assert scene.world.acted == []
     compare(scene)
@@ -137,7 +137,7 @@ def test_it_lapses_when_the_condition_is_over(stage: Staged):
     scene.advance("1h")
     scene.send(CALM)
     assert scene.trail()[-1] == "Cancelled over"
-    assert answer(scene, "approve")["error"].startswith("what it was asked about is over")
+    assert answer(scene, "approve")["error"].startswith("what it was asked about has been over since ")
 
 
 def test_it_lapses_when_the_event_is_too_old(stage: Staged):
