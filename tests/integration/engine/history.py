@@ -108,7 +108,23 @@ URGENT: tuple[str, ...] = (
     ),
 )
 """Two urgent policies, one of which may also change something, beside one that is not."""
-SETS = (*SETS, URGENT)
+ASKING: tuple[str, ...] = (
+    policy(
+        f"mode: approve\n{_TRIGGERS}\napproval: {{expires: 5h}}\nlimits: {{cooldown: 2h, budget: {{max: 3, within: 2d}}}}\n"
+        f"steps: [{{name: r, command: {{argv: [a], timeout: 1h}}, {_ASK}}},"
+        f" {{name: s, command: {{argv: [b], timeout: 1h, idempotent: true}}, verify: none}}, {{name: p, page: {{}}}}]",
+        name="retrain",
+    ),
+    policy(
+        f"severity: P1\ntriggers: [{{name: twice, type: {DEGRADED}, count: {{atLeast: 2, within: 6h}}}}]\nlimits: {{cooldown: 1h}}\n"
+        f"steps: [{{name: r, command: {{argv: [a], timeout: 1h}}, {_ASK}}},"
+        f" {{name: s, approve: true, command: {{argv: [b], timeout: 1h}}, {_ASK}}}]",
+        name="hook",
+    ),
+    URGENT[0],
+)
+"""People are asked before every step of the first, and before the second step of the other."""
+SETS = (*SETS, URGENT, ASKING)
 
 Step = Callable[["Run"], Any]
 
@@ -165,6 +181,17 @@ class Run:
         for row in self.scene.rows(schema.remediations, schema.remediations.c.ended_at.is_(None)):
             self.scene.act("cancel", "remediation", row.id)
 
+    def answer(self, kind: str) -> None:
+        """Answer all that is asked; some of it may be answered already, or over."""
+        waiting = schema.remediations.c.phase == "AwaitingApproval"
+        for row in self.scene.rows(schema.remediations, waiting):
+            self.scene.act(kind, "remediation", row.id)
+
+    def retry(self) -> None:
+        found = self.scene.rows(schema.remediations, schema.remediations.c.ended_at.is_not(None))
+        for row in sorted(found, key=lambda row: row.decision_id)[-2:]:
+            self.scene.act("retry", "remediation", row.id)
+
     def end_condition(self, place: int) -> None:
         found = self.scene.conditions()
         if found:
@@ -196,6 +223,7 @@ _SEND = _named(
     bad=st.sampled_from([False] * 19 + [True]),
 )
 _ADVANCE = _named("advance", by=st.sampled_from(["1s", "5m", "10m", "1h", "3h", "1d", "3d"]))
+_ANSWER = _named("answer", kind=st.sampled_from(["approve", "approve", "approve", "reject"]))
 _RARE = st.one_of(
     _named("again", back=st.integers(0, 3)),
     _named(
@@ -213,14 +241,15 @@ _RARE = st.one_of(
     _named("silence", name=_MODEL, hours=st.sampled_from([1, 5])),
     _named("expire"),
     _named("cancel"),
+    _named("retry"),
     _named("end_condition", place=st.integers(0, 9)),
     _named("replay_quarantined"),
 )
 
 
 def _often(number: int) -> st.SearchStrategy[tuple[str, dict[str, Any]]]:
-    """Of thirty things that happen eighteen are events, and six that time passes."""
-    return _SEND if number < 18 else _ADVANCE if number < 24 else _RARE
+    """Of thirty things that happen seventeen are events, six that time passes, and two that people answer."""
+    return _SEND if number < 17 else _ADVANCE if number < 23 else _ANSWER if number < 25 else _RARE
 
 
 HISTORIES = st.lists(st.integers(0, 29).flatmap(_often), min_size=20, max_size=60)

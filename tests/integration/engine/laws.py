@@ -100,7 +100,8 @@ class Record:
 
 def check(record: Record) -> None:
     """All of them."""
-    for law in (decided, numbered, asked, ended, alone, cooled, paid, unbroken, bounded, unpaused, proved, once):
+    limits = (alone, cooled, paid, unbroken, bounded, unpaused)
+    for law in (decided, numbered, asked, ended, *limits, allowed, proved, once):
         law(record)
 
 
@@ -151,7 +152,7 @@ def ended(record: Record) -> None:
 
 def alone(record: Record) -> None:
     """A model, and an object that serves several, has at most one active remediation that acts."""
-    acting = [row for row in record.remediations if row.mode == "enforce" and not record.policy(row).page_only]
+    acting = [row for row in record.remediations if row.mode != "audit" and not record.policy(row).page_only]
     held = [(since, row) for row in acting if (since := record.held_from(row)) is not None]
     for place in ("model", "target"):
         by_place: dict[Any, list[tuple[datetime, Row[Any]]]] = defaultdict(list)
@@ -222,7 +223,7 @@ def _closed(acts: Iterable[Row[Any]], policy: str, model: str, by: datetime) -> 
 
 def bounded(record: Record) -> None:
     """No more are active at once than the fleet allows."""
-    held = [row for row in record.remediations if row.mode == "enforce" and record.policy(row).changing]
+    held = [row for row in record.remediations if row.mode != "audit" and record.policy(row).changing]
     for row in held:
         if record.free(row):
             continue
@@ -257,6 +258,19 @@ def _means(pause: Row[Any], remediation: Row[Any]) -> bool:
         "policy": named == (remediation.policy_ns, remediation.policy),
         "model": named == (remediation.namespace, remediation.model),
     }[pause.scope]
+
+
+def allowed(record: Record) -> None:
+    """No step that a person is asked about begins without a yes to that very step."""
+    about = {row.id: row for row in record.remediations}
+    said = {(row.remediation_id, row.step) for row in record.transitions if row.reason == "approved"}
+    for row in record.transitions:
+        policy = record.policy(about[row.remediation_id])
+        if row.reason != "started" or row.step >= len(policy.steps):  # what undoes asks nobody
+            continue
+        step = policy.steps[row.step]
+        if step.approve or (policy.mode == "approve" and step.changing):
+            assert (row.remediation_id, row.step) in said, row
 
 
 def proved(record: Record) -> None:

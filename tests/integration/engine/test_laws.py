@@ -29,7 +29,8 @@ from tests.integration.engine.scene import Scene
 from tests.integration.engine.world import World
 
 EXAMPLES = 15
-URGENT_SET = len(SETS) - 1
+ASKING_SET = len(SETS) - 1
+URGENT_SET = len(SETS) - 2
 _SITUATION = TypeAdapter(Situation)
 
 
@@ -97,7 +98,7 @@ def vars_of(bar: Bar) -> dict[str, Any]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
-@given(steps=HISTORIES, first=st.sampled_from([0, URGENT_SET, URGENT_SET]))
+@given(steps=HISTORIES, first=st.sampled_from([0, URGENT_SET, URGENT_SET, ASKING_SET, ASKING_SET]))
 def test_laws(sqlite_template: Path, steps: list[tuple[str, dict[str, Any]]], first: int):
     """No limit is exceeded, nothing forgotten, nothing called recovered without proof; and it can be replayed."""
     with staged(sqlite_template) as scene:
