@@ -369,14 +369,13 @@ def test_the_proxy_says_who_decides(house: House):
     assert "was approved by ada on the page" in ada.get(f"/remediations/{id_}").get_data(as_text=True)
 
 
-@pytest.mark.parametrize("name", ["Zoë", "Émile", "Şule", "山田"])
-@pytest.mark.parametrize("encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize(
+    ("name", "encoding"),
+    [*((name, "utf-8") for name in ("Zoë", "Émile", "Şule", "山田")), ("Zoë", "latin-1"), ("Émile", "latin-1")],
+)
 def test_people_are_called_what_they_are_called(house: House, name: str, encoding: str):
     """Names and groups beyond ASCII, in UTF-8 as proxies send them or in Latin-1, are read as what they are."""
-    try:
-        sent = {"X-Forwarded-User": name.encode(encoding).decode("latin-1")}
-    except UnicodeEncodeError:
-        pytest.skip("Latin-1 has no such letters")
+    sent = {"X-Forwarded-User": name.encode(encoding).decode("latin-1")}
     sent["X-Forwarded-Groups"] = "équipe".encode(encoding).decode("latin-1")
     id_ = house.ask()
     app = house.app(proxy=PROXY.model_copy(update={"operators": ("équipe",)}))
