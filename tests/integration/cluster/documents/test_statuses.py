@@ -85,7 +85,8 @@ def test_statuses_are_written_only_when_they_differ(documents, installation, kub
 def test_a_status_that_may_not_be_written_is_said_once(documents, installation, kubectl, kubeconfig, tmp_path):
     """Without the right to write status policies are in force all the same; each document is named once in the log."""
     name = documents.namespace
-    resources = "remediationpolicies.modelmend.io,models.modelmend.io,defaults.modelmend.io"
+    kinds = ("remediationpolicies", "models", "defaults", "freezes")
+    resources = ",".join(f"{kind}.modelmend.io" for kind in kinds)
     for arguments in (
         ("create", "serviceaccount", "reader", "-n", name),
         ("create", "clusterrole", name, "--verb=get,list,watch", f"--resource={resources}"),
