@@ -58,6 +58,7 @@ def test_a_rollout_is_read_as_people_abort_and_promote(stage, kube, namespace):
     served.canary("v7")
     reach(stage, canary="v7")
     served.set({"status": {"promoteFull": True}}, "status")
+    served.until(lambda found: found["status"]["stableRS"] == found["status"]["currentPodHash"])
     model = reach(stage, stable="v7", canary=None)
     assert model["deployedBy"] == "others"
     assert model["deployedAt"]

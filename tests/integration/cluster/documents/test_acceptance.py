@@ -91,7 +91,7 @@ def test_kubectl_get_tells_what_matters(documents, served):
     [
         ("remediationpolicy.spec.limits", ["cooldown", "Least time from the end of one changing remediation", "Default: 24h."]),
         ("rp.spec.steps.workflow.workflowTemplateRef", ["name\t<string> -required-"]),
-        ("rp.spec.steps.verify", ["promoted", "Default: 5s (rollout), 1m (command)."]),
+        ("rp.spec.steps.verify", ["promoted", "Default: 5s (rollout), 1m (command),"]),
         ("models.modelmend.io.spec.serving.version", ["{version}", "container"]),
         ("defaults.spec.timeout", ["workflow", "Default: 6h."]),
     ],
@@ -110,7 +110,7 @@ def test_kubectl_explains_every_key(documents, path, words):
     [
         ({"limits": {"cooldown": 5}}, "spec.limits.cooldown"),
         ({"limits": {"cooldown": "5 minutes"}}, "spec.limits.cooldown"),
-        ({"mode": "enforced"}, 'supported values: "audit", "enforce"'),
+        ({"mode": "enforced"}, 'supported values: "audit", "approve", "enforce"'),
         ({"steps": []}, "spec.steps"),
     ],
 )
