@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import datetime
 from typing import Any
 
-from controller.engine.moving import note
+from controller.engine.moving import brought, note
 from controller.engine.notices import notify
 from controller.engine.rules import Rules
+from controller.events.scalars import parse_time
+from controller.events.types import MONITOR_CHECKED, PERFORMANCE_DEGRADED, PERFORMANCE_RECOVERED
 from controller.judge import Verdict
-from controller.policy import spellings
+from controller.policy import normalised, spellings
 from controller.policy.undoing import undo, undoing, why_not
 from controller.remediation import (
     Cause,
@@ -24,8 +25,7 @@ from controller.store import remediations
 from controller.store.ledger import Ledger
 from controller.store.situation import Used
 
-_WORSE = "ml.performance.degraded"
-_GOOD = frozenset({"ml.performance.recovered", "ml.monitor.checked"})
+_GOOD = frozenset({PERFORMANCE_RECOVERED, MONITOR_CHECKED})
 
 
 def judge_late(ledger: Ledger, rules: Rules, used: Used, input_seq: int) -> list[dict[str, str]]:
@@ -34,7 +34,8 @@ def judge_late(ledger: Ledger, rules: Rules, used: Used, input_seq: int) -> list
     Gives each of these with what it was called, or `why_not`.
     """
     told: list[dict[str, str]] = []
-    if used.event.type != _WORSE and used.event.type not in _GOOD:
+    good = used.event.type in _GOOD
+    if not good and used.event.type != PERFORMANCE_DEGRADED:
         return told
     for past in list(ledger.past(used.key)):
         r = remediations.read(ledger.turn.conn, past.id) if past.confirm_until is not None else None
@@ -43,10 +44,9 @@ def judge_late(ledger: Ledger, rules: Rules, used: Used, input_seq: int) -> list
         if why := _not_about(ledger, used, r, r.rung.confirm.metric):
             told.append({"remediation": r.id, "why_not": why})
             continue
-        good = used.event.type in _GOOD
         told.append({"remediation": r.id, "called": str(Cause.CONFIRMED if good else Cause.CONFIRMED_WORSE)})
         values = {"event": used.event.id, "metric": r.rung.confirm.metric, "value": used.event.data.get("value")}
-        if used.event.type in _GOOD:
+        if good:
             note(ledger, rules, confirmed(r, ledger.turn.now, values), input_seq)
         else:
             _worse(ledger, rules, used, r, values, input_seq)
@@ -58,28 +58,15 @@ def _not_about(ledger: Ledger, used: Used, r: Remediation, metric: str) -> str:
     data = used.event.data
     if data.get("metric") != metric or r.action_ended is None:
         return f"it waits for labels of {metric}"
-    brought = _brought(ledger, r)
-    if used.event.version is not None and brought is not None:
-        same = brought in spellings(used.event, used.model)
-        return "" if same else f"it brought {brought}, and this is about {used.event.version}"
+    version = brought(ledger, r)
+    if used.event.version is not None and version is not None:
+        same = normalised(version, used.model.version_names) in spellings(used.event, used.model)
+        return "" if same else f"it brought {version}, and this is about {used.event.version}"
     window = data.get("window")
-    start = _moment(window.get("start")) if isinstance(window, dict) else None
+    start = parse_time(window.get("start")) if isinstance(window, dict) else None
     if start is None:
         return "the event names no version that was brought, and no `window` with a start"
     return "" if start >= r.action_ended else "its `window` begins before the action ended"
-
-
-def _moment(text: Any) -> datetime | None:
-    try:
-        found = datetime.fromisoformat(str(text))
-    except ValueError:
-        return None
-    return found if found.tzinfo is not None else None
-
-
-def _brought(ledger: Ledger, r: Remediation) -> str | None:
-    found = remediations.outputs(ledger.turn.conn, r).get("version") or r.parameters[r.step]["action"].get("to")
-    return str(found) if found else None
 
 
 def _worse(ledger: Ledger, rules: Rules, used: Used, r: Remediation, values: dict[str, Any], input_seq: int) -> None:
@@ -101,7 +88,7 @@ def _restore(ledger: Ledger, rules: Rules, used: Used, r: Remediation, input_seq
     now, event = ledger.turn.now, used.event
     model = remediations.model_of(ledger.turn.conn, r.model_digest, r.namespace, r.model)
     assert r.version_before is not None
-    added = undo(r.rung, model, r.version_before, _brought(ledger, r))
+    added = undo(r.rung, model, r.version_before, brought(ledger, r))
     policy = remediations.policy_of(ledger.turn.conn, r.policy_digest)
     own = len(policy.steps)
     after = replace(

@@ -25,8 +25,9 @@ from controller.store.counting import evidence_value
 from controller.store.leader import Turn
 from controller.store.ledger import Ledger
 from controller.store.ledger_rows import Question
+from controller.store.past import evidence_floor
 from controller.store.plain import plain
-from controller.store.situation import Used, concerning, evidence_floor, holds_target, situation
+from controller.store.situation import Used, concerning, holds_target, situation
 
 _TICK = timedelta(microseconds=1)
 

@@ -192,7 +192,7 @@ def keep(ledger: Ledger, rules: Rules, key: ModelKey, after: ModelState) -> None
     before = ledger.state(key)
     if after == before:
         return
-    ledger.learn(key, replace(after, soaks_at=soaks_at(rules, key, after)))
+    ledger.learn(key, after, soaks_at(rules, key, after))
     if before.serving is None or (before.serving, before.canary) == (after.serving, after.canary):
         return
     for question in ledger.questions(key):

@@ -128,9 +128,14 @@ def _undo(ledger: Ledger, r: Remediation) -> Undo:
     if reason := why_not(r.rung, model, r.version_before):
         return Undo(why_not=reason)
     assert r.version_before is not None
-    brought = remediations.outputs(conn, r).get("version") or r.parameters[r.step]["action"].get("to")
-    parameters = undo(r.rung, model, r.version_before, str(brought) if brought else None)
+    parameters = undo(r.rung, model, r.version_before, brought(ledger, r))
     return Undo(undoing(parameters), parameters)
+
+
+def brought(ledger: Ledger, r: Remediation) -> str | None:
+    """The version that the rung at hand reports to have brought, else was told to; None: neither says."""
+    found = remediations.outputs(ledger.turn.conn, r).get("version") or r.parameters[r.step]["action"].get("to")
+    return str(found) if found else None
 
 
 def _asks_first(used: Used, r: Remediation, now: datetime) -> bool:

@@ -34,7 +34,6 @@ class ModelState:
     :ivar good_since: when the last known good version was first known to be good.
     :ivar good_until: when it last served; None while it does.
     :ivar good_by: the remediation that verified it, or `soak`.
-    :ivar soaks_at: when it is to be asked whether the stable version has proved to be good by time.
     """
 
     stable: str | None = None
@@ -56,7 +55,6 @@ class ModelState:
     good_since: datetime | None = None
     good_until: datetime | None = None
     good_by: str | None = None
-    soaks_at: datetime | None = None
 
     @property
     def serving(self) -> str | None:

@@ -96,7 +96,7 @@ class Ledger:
         self._started: set[str] = set()
         self._met: set[ModelKey] = set()
         self._states: dict[ModelKey, ModelState] = {}
-        self._learnt: set[ModelKey] = set()
+        self._learnt: dict[ModelKey, datetime | None] = {}  # and when to ask whether what serves has soaked
         self._targets: dict[Target, str] | None = None
         self._active: dict[str, Remediation | None] = {}
         self._reports: list[tuple[Remediation, dict[str, Any], int]] = []
@@ -212,11 +212,10 @@ class Ledger:
                 self._states[found] = ModelState(*values)
         return self._states.get(key, NOTHING)
 
-    def learn(self, key: ModelKey, state: ModelState) -> None:
-        """Keep what is known of the model now."""
-        if state != self.state(key):
-            self._states[key] = state
-            self._learnt.add(key)
+    def learn(self, key: ModelKey, state: ModelState, soaks_at: datetime | None) -> None:
+        """Keep what is known of the model now, and when to ask whether what serves has soaked: no fact, an alarm."""
+        self._states[key] = state
+        self._learnt[key] = soaks_at
 
     def remember(self, seq: int, event: Event) -> None:
         """Have an event at hand that is being used."""
@@ -423,10 +422,13 @@ class Ledger:
     def flush(self) -> None:
         """Write what has changed since the last time."""
         conn = self.turn.conn
-        ADD_MODELS.rows(conn, [_first_seen(key, self.turn.now) for key in sorted(self._met | self._learnt)])
+        ADD_MODELS.rows(conn, [_first_seen(key, self.turn.now) for key in sorted(self._met | self._learnt.keys())])
         if self._learnt:
-            learnt = [(key, self._states[key]) for key in sorted(self._learnt)]
-            conn.execute(LEARN, [_values(state) | {"b_namespace": ns, "b_name": name} for (ns, name), state in learnt])
+            learnt = [
+                _values(self._states[key]) | {"soaks_at": at, "b_namespace": key[0], "b_name": key[1]}
+                for key, at in sorted(self._learnt.items())
+            ]
+            conn.execute(LEARN, learnt)
         KEEP_CONDITIONS.rows(conn, [_values(condition) for condition in self._moved.values()])
         ADD_EVIDENCE.rows(conn, self._new_evidence)
         if self._decisions:

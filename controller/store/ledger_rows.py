@@ -157,7 +157,7 @@ ADD_MODELS = InsertNew(schema.models)
 LEARN = (
     update(schema.models)
     .where(_M.namespace == bindparam("b_namespace"), _M.name == bindparam("b_name"))
-    .values({name: bindparam(name) for name in ModelState.__dataclass_fields__})
+    .values({name: bindparam(name) for name in (*ModelState.__dataclass_fields__, "soaks_at")})
 )
 ADD_EVIDENCE = InsertNew(schema.evidence)
 KEEP_CONDITIONS = InsertNew(schema.conditions, replacing=("id",))

@@ -6,11 +6,10 @@ above by the turn's `now`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from controller.decision import (
-    ASKED_AGAIN,
     Bar,
     Frozen,
     HoldFacts,
@@ -24,10 +23,8 @@ from controller.events.condition import Condition, Dataset, Subject, about_of
 from controller.events.event import Event, feature_of
 from controller.policy import (
     DUE,
-    OTHERS,
     Bindings,
     Corroboration,
-    Counter,
     Expression,
     ExpressionError,
     Model,
@@ -42,6 +39,17 @@ from controller.store.causes import causes_of, shared_cause
 from controller.store.counting import Tally
 from controller.store.ledger import Ledger
 from controller.store.ledger_rows import ModelKey, Past
+from controller.store.past import (
+    active_of,
+    asked_until,
+    counted_past,
+    did_not_help,
+    evidence_floor,
+    helped,
+    last_end,
+    relapse,
+    spends,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +69,11 @@ class Used:
     def key(self) -> ModelKey:
         """Namespace and name of the model."""
         return self.model.namespace, self.model.name
+
+    @property
+    def version(self) -> str | None:
+        """The version that the event is about, as the bindings have found it."""
+        return self.bindings.event.get("version")
 
     @property
     def subject(self) -> Subject:
@@ -104,14 +117,14 @@ def situation(
     last_seen = condition.last_seen if condition is not None else used.event.time
     counted = counted_past(policy, ledger.past(used.key))
     failures = failures_since_closed(ledger, policy, used.key, counted)
-    spent = sorted(past.started_at for past in counted if _spends(past, policy, now))
+    spent = sorted(past.started_at for past in counted if spends(past, policy, now))
     budget, breaker = policy.limits.budget, policy.limits.breaker
-    active, until = _active(policy, ledger.past(used.key), now)
+    active, until = active_of(policy, ledger.past(used.key), now)
     if active is None and holds_target(policy) and used.model.target is not None:
         active = ledger.holder(used.model.target)
     preempts = active if active is not None and _gives_way(ledger, policy, active) else None
     question = ledger.question(policy, used.key)
-    continues, start = _relapse(policy, ledger.past(used.key), question.since if question else now)
+    continues, start = relapse(policy, ledger.past(used.key), question.since if question else now)
     whens = {facts.digest: facts for facts in earlier}
     asked_again = question is not None and question.event_seq == used.seq
     judged = used.event.type != DUE  # what is due by a calendar was measured on nothing
@@ -141,55 +154,13 @@ def situation(
         breaker_open=breaker_trips(failures, breaker.failures, breaker.within),
         spent=len(spent),
         budget_frees_at=spent[-budget.max] + budget.within if len(spent) >= budget.max else None,
-        last_end=_last_end(policy, counted),
-        asked_until=_asked_until(policy, ledger.past(used.key)),
+        last_end=last_end(policy, counted),
+        asked_until=asked_until(policy, ledger.past(used.key)),
         fleet_active=ledger.fleet_active,
         fleet_limit=fleet_limit,
-        state=replace(used.state, soaks_at=None),  # when to look is no fact: it is moved without an input
-        version=version_of(used.event, used.model, used.state),
+        state=used.state,
+        version=used.version,
     )
-
-
-def counted_past(policy: Policy, past: list[Past]) -> list[Past]:
-    """The remediations that the policy's limits count: the model's changing ones, or the policy's own."""
-    own = [found for found in past if (found.policy_ns, found.policy) == (policy.namespace, policy.name)]
-    if policy.mode == "audit":
-        return [found for found in own if found.mode == "audit"]
-    own = [found for found in own if found.mode != "audit"]
-    if policy.urgent or not policy.changing:
-        return own
-    if policy.limits.scope == "policy":
-        return [found for found in own if found.changing]
-    return [found for found in past if found.mode != "audit" and found.changing]
-
-
-def _spends(past: Past, policy: Policy, now: datetime) -> bool:
-    return not given_back(past) and past.started_at > now - policy.limits.budget.within
-
-
-def given_back(past: Past) -> bool:
-    """Whether it was cancelled before it did anything: the budget, and what was counted for it, are as before."""
-    return past.phase == "Cancelled" and not (past.acted or past.restored)
-
-
-def _last_end(policy: Policy, counted: list[Past]) -> datetime | None:
-    if policy.mode == "audit":
-        ends = [past.held_until for past in counted if past.held_until is not None]
-    else:
-        ends = [past.ended_at for past in counted if past.ended_at is not None]
-    return max(ends, default=None)
-
-
-def _asked_until(policy: Policy, past: list[Past]) -> datetime | None:
-    """Until when people are left alone about this policy and model: they said no, or nothing, less than a day ago."""
-    declined = [
-        found.ended_at
-        for found in past
-        if (found.policy_ns, found.policy) == (policy.namespace, policy.name)
-        and found.reason in ("rejected", "expired")
-    ]
-    last = max((ended for ended in declined if ended is not None), default=None)
-    return last + ASKED_AGAIN if last is not None else None
 
 
 def failures_since_closed(ledger: Ledger, policy: Policy, key: ModelKey, counted: list[Past]) -> list[datetime]:
@@ -200,63 +171,9 @@ def failures_since_closed(ledger: Ledger, policy: Policy, key: ModelKey, counted
     return [failed for failed in failures if since is None or failed > since]
 
 
-def helped(past: Past) -> bool:
-    """Verified as recovered, or at least by early signs while labels are awaited."""
-    return past.verdict == "recovered" or past.confirm_until is not None
-
-
-def _relapse(policy: Policy, past: list[Past], since: datetime) -> tuple[str | None, int]:
-    """The policy's last remediation, where its trigger became true again in its probation, and the rung to go on at.
-
-    What only restored has no probation: what it turned away cannot come back by itself.
-    """
-    own = [found for found in past if (found.policy_ns, found.policy) == (policy.namespace, policy.name)]
-    if policy.mode == "audit" or not own or own[-1].mode == "audit":
-        return None, 0
-    last = own[-1]
-    same = last.policy_digest == policy.digest and last.step < len(policy.steps)
-    if not same or last.phase != "Succeeded" or not helped(last) or not policy.steps[last.step].changing:
-        return None, 0
-    assert last.ended_at is not None
-    return (last.id, last.step + 1) if last.ended_at < since <= last.ended_at + policy.probation else (None, 0)
-
-
-def did_not_help(past: Past) -> datetime | None:
-    """When it ended after an action, with a verdict other than recovered or an action failed; or failed later.
-
-    An action that failed counts also where a person, an urgent policy or a hold then ended the ladder.
-    """
-    if past.failed_at is not None:
-        return past.failed_at
-    return past.ended_at if _failed(past) else None
-
-
-def _failed(past: Past) -> bool:
-    if past.mode == "audit" or not (past.acted or past.restored):
-        return False
-    if past.phase == "Succeeded":
-        return False
-    ended_badly = past.phase in ("Failed", "Escalated") or past.verdict in ("unchanged", "worse", "unknown")
-    return ended_badly or past.action_failed
-
-
 def holds_target(policy: Policy) -> bool:
     """Whether a remediation of this policy holds the object that serves its model: at most one does at a time."""
     return policy.acting and policy.mode != "audit"
-
-
-def _active(policy: Policy, past: list[Past], now: datetime) -> tuple[str | None, datetime | None]:
-    for found in reversed(past):
-        own = (found.policy_ns, found.policy) == (policy.namespace, policy.name)
-        if policy.mode == "audit":
-            if own and found.mode == "audit" and found.held_until is not None and found.held_until > now:
-                return found.id, found.held_until
-        elif policy.page_only:
-            if own and found.mode != "audit" and found.ended_at is None:
-                return found.id, None
-        elif found.holds_model or found.waits_for is not None:
-            return found.id, None
-    return None, None
 
 
 def _gives_way(ledger: Ledger, policy: Policy, active: str) -> bool:
@@ -272,8 +189,7 @@ def _used_up(used: Used, last_seen: datetime, past: list[Past]) -> datetime | No
 
     What only restored has answered nothing that is said of the version that serves: it is as good as it was.
     """
-    version = version_of(used.event, used.model, used.state)
-    of_stable = version is not None and version == used.state.serving
+    of_stable = used.version is not None and used.version == used.state.serving
     ends = [
         found.ended_at
         for found in past
@@ -294,25 +210,6 @@ def _done_since(used: Used, policy: Policy) -> datetime | None:
     last = since.last_of(used.state) if since else None
     counted = used.event.data.get("last")
     return last if last and (counted is None or last > datetime.fromisoformat(counted)) else None
-
-
-def evidence_floor(policy: Policy, counter: Counter, past: list[Past], state: ModelState) -> datetime | None:
-    """Evidence counts when later than this: deployment, the last acting remediation's end, this policy's last one's.
-
-    A sum goes on from the beginning of that remediation: labels that came while it trained are new to it.
-    """
-    summed = counter.kind == "sum"
-    ours = state.deployed_by not in (None, OTHERS)
-    floors = [] if state.deployed_at is None or (summed and ours) else [state.deployed_at]
-    for found in past:
-        own = (found.policy_ns, found.policy) == (policy.namespace, policy.name)
-        if found.mode == "audit":
-            if own and found.held_until is not None:
-                floors.append(found.held_until)
-        elif found.acted or (own and not given_back(found)):
-            end = found.started_at if summed else found.ended_at
-            floors += [end] if end is not None else []
-    return max(floors, default=None)
 
 
 def _trigger_facts(

@@ -140,3 +140,16 @@ def test_a_crash_loses_no_date(scene):
     scene.settle()
     scene.advance("46d")
     assert first(scene) == "Succeeded unconfirmed unknown"
+
+
+def test_labels_know_the_version_by_the_names_of_the_model(stage: Staged, objects: Objects):
+    """Brought as `salary-v5`, called v5 by `versionNames`: labels of salary-v5 are about it."""
+    scene = stage(objects=objects)
+    named = SERVED.replace("spec: {", 'spec: {versionNames: ["salary-{version}"], ')
+    step = "{name: train, command: {argv: [train]}, verify: [{command: {argv: [check]}, settle: 1m, for: 0s}],"
+    scene.adopt(named, policy(f"steps: [{step} confirm: {{metric: f1, within: 45d}}}}]"))
+    scene.world.outputs = {"version": "salary-v5"}
+    scene.send()
+    scene.advance("2m")
+    labels(scene, RECOVERED, modelVersion="salary-v5")
+    assert first(scene) == "Succeeded confirmed recovered"
